@@ -1,0 +1,75 @@
+# `make help` lists what can be asked for. Nothing here needs a terminal.
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+# The first of these that is new enough makes the virtual environment.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --quiet
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes
+export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
+
+CORE := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/core rust/python -type f \
+	! -path '*/target/*' ! -name '*.md' 2>/dev/null)
+
+help: ## List what can be asked for
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
+		printf 'make %-8s %s\n' "$$name" "$$text"; done
+
+run: .venv/core.stamp ## Build what is needed and show this machine's events (as root), until Ctrl-C
+	@exec $(BIN)/tsauditd run --rules rules/demonstration.rules --or-convert tests/captures/sudo.log
+
+test: .venv/core.stamp .venv/dev.stamp ## Run all tests: the core's, then Python's with the system tests (as root)
+	@cargo test --locked --quiet --package tsauditd-core >&2
+	@$(BIN)/python -m pytest -q
+
+build: .venv/core.stamp ## Build the program into .venv (release build)
+
+lint: .venv/core.stamp .venv/dev.stamp ## Check style, types, import rules and the core's typed face
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@cargo fmt --all --check
+	@cargo clippy --locked --quiet --all-targets -- -D warnings
+	@$(BIN)/lint-imports
+	@MYPYPATH=src $(BIN)/python -m mypy.stubtest tsauditd._core
+
+format: .venv/dev.stamp ## Put Python and Rust code into the project's format
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+	@cargo fmt --all
+
+lock: .venv/dev.stamp ## Write the lock files anew from pyproject.toml and Cargo.toml (newest versions)
+	@$(LOCK) --upgrade --group build --output-file requirements/run.lock
+	@$(LOCK) --upgrade --group dev --constraint requirements/run.lock --output-file requirements/dev.lock
+	@cargo update
+
+clean: ## Remove what was built
+	@rm -rf .venv target src/tsauditd/_core*.so
+
+# A missing tool is named in one line, with the package that brings it.
+.venv/python.stamp:
+	@[ -n "$(PYTHON)" ] || { echo 'make: Python 3.11 or newer is missing: apt-get install python3 python3-venv' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo 'make: $(PYTHON) cannot make virtual environments: apt-get install python3-venv' >&2; exit 1; }
+	@command -v cc >/dev/null || { echo 'make: a C compiler (cc) is missing, Rust links with it: apt-get install gcc libc6-dev' >&2; exit 1; }
+	@command -v cargo >/dev/null || { echo 'make: cargo (Rust 1.88 or newer) is missing: install rustup, then: rustup toolchain install stable' >&2; exit 1; }
+	@$(PYTHON) -m venv .venv >&2
+	@touch $@
+
+.venv/run.stamp: .venv/python.stamp requirements/run.lock
+	@$(PIP) -r requirements/run.lock >&2
+	@touch $@
+
+.venv/dev.stamp: .venv/run.stamp requirements/dev.lock
+	@$(PIP) -r requirements/dev.lock >&2
+	@touch $@
+
+.venv/core.stamp: .venv/run.stamp $(CORE)
+	@echo 'building the core (release)' >&2
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable . >&2
+	@touch $@
+
+.PHONY: help run test build lint format lock clean

@@ -1,0 +1,407 @@
+//! Records to events: each record is filed under (node, time, serial) until the event is whole.
+//!
+//! Most events arrive in one piece, so the event of the record before is kept at hand (`current`) and nothing else is
+//! touched. Events that others interrupt wait in `open`, and none of them holds back another. What ends an event is
+//! in [`ends`]; what never ends is let go by the clock, or when the bounds are reached, and says so.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::gaps::Gaps;
+use crate::record::{Record, Stamp, kind};
+
+/// Live: how long a silent socket means that an unfinished event gets nothing more, in milliseconds.
+const QUIET: u64 = 80;
+/// Live: how long an unfinished event waits while other records come, in milliseconds. A task that waits for the
+/// backlog can be held between two records of its event.
+const BUSY: u64 = 2_000;
+/// Logs: an event is over when the log is this many records past it ...
+const RECORDS_PAST: u64 = 4_096;
+/// ... or this many seconds away from it, in either direction (auditd's `end_of_event_timeout`).
+const SECONDS_PAST: u64 = 2;
+/// Bounds of what is open at once, and of one event, in bytes of records.
+const MOST_OPEN: usize = 8_192;
+const MOST_BYTES: usize = 16 << 20;
+const MOST_EVENT_BYTES: usize = 10 << 20;
+/// How many finished events are remembered, to know a late record by. A power of two.
+const REMEMBERED: usize = 8_192;
+/// Hosts whose serials are watched for gaps.
+const MOST_NODES: usize = 1_024;
+/// Event buffers kept for reuse, and the size from which one is given back.
+const MOST_SPARE: usize = 64;
+const LARGEST_SPARE: usize = 64 << 10;
+
+/// Where in an event's bytes something stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// First byte after it.
+    pub end: u32,
+}
+
+/// One record within an event.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Part {
+    /// Record type; [`kind::UNNAMED`] when only `name` is known.
+    pub kind: u16,
+    /// The type's name, where it has no number for us.
+    pub name: Span,
+    /// The fields.
+    pub body: Span,
+    /// The names that an ENRICHED log adds.
+    pub enriched: Span,
+}
+
+/// Why an event is not all that the kernel wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Incomplete {
+    /// No end marker came before the time was up.
+    Timeout,
+    /// Too much was open at once.
+    Evicted,
+    /// The event itself is larger than is kept.
+    TooLarge,
+    /// The input ended.
+    EndOfInput,
+}
+
+impl Incomplete {
+    /// The reason in words, as `tsauditd.incomplete` gives it.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Timeout => "no end of the event came in time",
+            Self::Evicted => "too many unfinished events",
+            Self::TooLarge => "the event is too large",
+            Self::EndOfInput => "the input ended",
+        }
+    }
+}
+
+/// The records of one event.
+#[derive(Debug, Default)]
+pub struct Event {
+    /// When, and which.
+    pub stamp: Stamp,
+    /// The host, empty if the log does not say.
+    pub node: Span,
+    /// Everything the spans point into.
+    pub bytes: Vec<u8>,
+    /// The records in the order they came, without the end marker.
+    pub parts: Vec<Part>,
+    /// Set when records of this event were emitted before: this is an addition to them.
+    pub addition: bool,
+    /// Set when the event was let go before its end.
+    pub incomplete: Option<Incomplete>,
+    key: Key,
+    /// A record that ends it has come (in a log the next ones may still belong to it).
+    ended: bool,
+    /// It has its place in the order of the open events.
+    queued: bool,
+    /// Milliseconds (live) or records read (logs) at the last record.
+    touched: u64,
+}
+
+impl Event {
+    /// The bytes of a span.
+    #[must_use]
+    pub fn at(&self, span: Span) -> &[u8] {
+        self.bytes.get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    fn keep(&mut self, text: &[u8]) -> Span {
+        let start = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+        self.bytes.extend_from_slice(text);
+        Span { start, end: u32::try_from(self.bytes.len()).unwrap_or(u32::MAX) }
+    }
+
+    fn add(&mut self, record: &Record<'_>) {
+        let name = if record.name.is_empty() { Span::default() } else { self.keep(record.name) };
+        let body = self.keep(record.body);
+        let enriched = if record.enriched.is_empty() { Span::default() } else { self.keep(record.enriched) };
+        self.parts.push(Part { kind: record.kind, name, body, enriched });
+    }
+
+    fn size(&self) -> usize {
+        self.bytes.capacity() + self.parts.capacity() * size_of::<Part>()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+struct Key {
+    node: u64,
+    stamp: Stamp,
+}
+
+/// Where the records come from, which decides what ends an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The kernel: an end marker follows each event of several records; `now` is a clock in milliseconds.
+    Live,
+    /// A log: no end markers; the log's own times and order are the clock.
+    Log,
+}
+
+/// Whether a record of this type ends its event; `first`: it is the event's first.
+///
+/// Records from user space and the kernel's start message stand alone (`audit_receive_msg`, kernel/audit.c), unless
+/// they came in the middle of something. auditd writes no end marker; there PROCTITLE, the last record of a system
+/// call (`audit_log_exit`, kernel/auditsc.c), and the labelled-networking types stand for it, as in auparse.
+fn ends(kind: u16, source: Source, first: bool) -> bool {
+    match kind {
+        kind::EOE => true,
+        kind::USER | 1007..=1299 | kind::KERNEL | 2100.. => first,
+        kind::PROCTITLE | 1406..=1419 => source == Source::Log,
+        _ => false,
+    }
+}
+
+/// Puts events together.
+#[derive(Debug)]
+pub struct Assembler {
+    source: Source,
+    current: Option<Event>,
+    open: HashMap<Key, Event>,
+    open_bytes: usize,
+    /// The open events, oldest first; an entry whose event was touched since is moved back when it is reached.
+    order: VecDeque<(Key, u64)>,
+    finished: Vec<Key>,
+    spare: Vec<Event>,
+    /// The serials of the host that gives no name, and of those that do.
+    own_gaps: Gaps,
+    gaps: HashMap<u64, Gaps>,
+    /// The name seen last, and its key.
+    node: (Vec<u8>, u64),
+    records: u64,
+    last: u64,
+    late: u64,
+}
+
+impl Assembler {
+    /// An assembler with nothing open.
+    #[must_use]
+    pub fn new(source: Source) -> Self {
+        Self {
+            source,
+            current: None,
+            open: HashMap::new(),
+            open_bytes: 0,
+            order: VecDeque::new(),
+            finished: vec![Key::default(); REMEMBERED],
+            spare: Vec::new(),
+            own_gaps: Gaps::default(),
+            gaps: HashMap::new(),
+            node: (Vec::new(), 0),
+            records: 0,
+            last: 0,
+            late: 0,
+        }
+    }
+
+    /// Files a record; events that are over are added to `done`. `now`: milliseconds of any steady clock (live).
+    pub fn push(&mut self, record: &Record<'_>, now: u64, done: &mut Vec<Event>) {
+        self.records += 1;
+        let now = if self.source == Source::Live { now } else { self.records };
+        self.last = now;
+        let key = Key { node: self.node_key(record.node), stamp: record.stamp };
+        if self.current.as_ref().is_none_or(|event| event.key != key) {
+            self.change_current(key, record, done);
+        }
+        let Some(event) = self.current.as_mut() else { return };
+        event.touched = now;
+        event.ended |= ends(record.kind, self.source, event.parts.is_empty());
+        if record.kind != kind::EOE {
+            event.add(record);
+        }
+        if event.bytes.len() > MOST_EVENT_BYTES {
+            self.finish_current(Some(Incomplete::TooLarge), done);
+        } else if event.ended && self.source == Source::Live {
+            self.finish_current(None, done);
+        }
+        self.let_go_old(now, done);
+    }
+
+    /// Lets go what the clock says is over. Returns when to be called again, if anything is open (live only).
+    pub fn tick(&mut self, now: u64, done: &mut Vec<Event>) -> Option<u64> {
+        if self.source == Source::Log {
+            return None;
+        }
+        if now >= self.last.saturating_add(QUIET) {
+            self.finish_current(Some(Incomplete::Timeout), done);
+            while let Some((key, _)) = self.order.pop_front() {
+                self.finish_open(key, Incomplete::Timeout, done);
+            }
+            return None;
+        }
+        self.let_go_old(now, done);
+        (self.current.is_some() || !self.open.is_empty()).then(|| self.last.saturating_add(QUIET))
+    }
+
+    /// Ends the input: everything open comes out, oldest first.
+    pub fn flush(&mut self, done: &mut Vec<Event>) {
+        let reason = if self.source == Source::Live { Incomplete::EndOfInput } else { Incomplete::Timeout };
+        while let Some((key, _)) = self.order.pop_front() {
+            self.finish_open(key, reason, done);
+        }
+        self.finish_current(Some(reason), done);
+        self.own_gaps.settle();
+        self.gaps.values_mut().for_each(Gaps::settle);
+    }
+
+    /// Takes an event's buffers back for the next one.
+    pub fn recycle(&mut self, mut event: Event) {
+        if self.spare.len() < MOST_SPARE && event.bytes.capacity() <= LARGEST_SPARE {
+            event.bytes.clear();
+            event.parts.clear();
+            self.spare.push(event);
+        }
+    }
+
+    /// Serials that never came.
+    #[must_use]
+    pub fn gaps(&self) -> u64 {
+        self.own_gaps.missing() + self.gaps.values().map(Gaps::missing).sum::<u64>()
+    }
+
+    /// Events that came after their event had been emitted.
+    #[must_use]
+    pub fn late(&self) -> u64 {
+        self.late
+    }
+
+    fn node_key(&mut self, node: &[u8]) -> u64 {
+        if node.is_empty() {
+            return 0;
+        }
+        if self.node.0 != node {
+            let mut hasher = DefaultHasher::new();
+            node.hash(&mut hasher);
+            self.node = (node.to_vec(), hasher.finish().max(1));
+        }
+        self.node.1
+    }
+
+    /// Puts the current event away and takes up the one of `key`.
+    fn change_current(&mut self, key: Key, record: &Record<'_>, done: &mut Vec<Event>) {
+        if self.current.as_ref().is_some_and(|event| event.ended) {
+            self.finish_current(None, done);
+        } else if let Some(mut event) = self.current.take() {
+            self.open_bytes += event.size();
+            if !event.queued {
+                event.queued = true;
+                self.order.push_back((event.key, event.touched));
+            }
+            self.open.insert(event.key, event);
+            self.keep_bounds(done);
+        }
+        if let Some(event) = self.open.remove(&key) {
+            self.open_bytes = self.open_bytes.saturating_sub(event.size());
+            self.current = Some(event);
+            return;
+        }
+        let addition = self.finished.get(Self::remembered(key)) == Some(&key);
+        if addition && record.kind == kind::EOE {
+            return; // the end of what was emitted already
+        }
+        if addition {
+            self.late += 1;
+        } else if key.node == 0 {
+            self.own_gaps.observe(key.stamp.serial);
+        } else if self.gaps.len() < MOST_NODES || self.gaps.contains_key(&key.node) {
+            self.gaps.entry(key.node).or_default().observe(key.stamp.serial);
+        }
+        let mut event = self.spare.pop().unwrap_or_default();
+        event.stamp = record.stamp;
+        event.key = key;
+        event.addition = addition;
+        event.incomplete = None;
+        event.ended = false;
+        event.queued = false;
+        event.node = event.keep(record.node);
+        self.current = Some(event);
+    }
+
+    fn remembered(key: Key) -> usize {
+        #[allow(clippy::cast_possible_truncation)] // only the low bits are wanted
+        let place = key.stamp.serial.wrapping_add(key.node) as usize;
+        place % REMEMBERED
+    }
+
+    fn finish_current(&mut self, reason: Option<Incomplete>, done: &mut Vec<Event>) {
+        if let Some(event) = self.current.take() {
+            self.finish(event, reason, done);
+        }
+    }
+
+    fn finish_open(&mut self, key: Key, reason: Incomplete, done: &mut Vec<Event>) {
+        if let Some(event) = self.open.remove(&key) {
+            self.open_bytes = self.open_bytes.saturating_sub(event.size());
+            self.finish(event, Some(reason), done);
+        }
+    }
+
+    fn finish(&mut self, mut event: Event, reason: Option<Incomplete>, done: &mut Vec<Event>) {
+        if let Some(place) = self.finished.get_mut(Self::remembered(event.key)) {
+            *place = event.key;
+        }
+        if event.parts.is_empty() {
+            self.recycle(event); // an end marker alone
+            return;
+        }
+        event.incomplete = match reason {
+            Some(Incomplete::Timeout | Incomplete::EndOfInput) if event.ended || !self.wants_end(&event) => None,
+            other => other,
+        };
+        done.push(event);
+    }
+
+    /// Whether the kernel would have sent an end marker: it does for what happened within a system call.
+    fn wants_end(&self, event: &Event) -> bool {
+        self.source == Source::Live && event.parts.iter().any(|part| part.kind == kind::SYSCALL)
+    }
+
+    /// Lets the oldest open events go while there are too many or too large ones.
+    fn keep_bounds(&mut self, done: &mut Vec<Event>) {
+        if self.order.len() > 2 * self.open.len() + MOST_OPEN {
+            self.order.retain(|(key, _)| self.open.contains_key(key));
+        }
+        while self.open.len() > MOST_OPEN || self.open_bytes > MOST_BYTES {
+            let Some((key, _)) = self.order.pop_front() else { return };
+            self.finish_open(key, Incomplete::Evicted, done);
+        }
+    }
+
+    /// Lets open events go that nothing came for in a while, and entries whose event is gone.
+    fn let_go_old(&mut self, now: u64, done: &mut Vec<Event>) {
+        while let Some(&(key, touched)) = self.order.front() {
+            if self.current.as_ref().is_some_and(|event| event.key == key) {
+                return; // its place is kept for when another interrupts it again
+            }
+            match self.open.get(&key).map(|event| event.touched) {
+                Some(later) if later != touched => {
+                    self.order.pop_front();
+                    self.order.push_back((key, later));
+                }
+                Some(_) if !self.is_old(key, touched, now) => return,
+                Some(_) => {
+                    self.order.pop_front();
+                    self.finish_open(key, Incomplete::Timeout, done);
+                }
+                None => {
+                    self.order.pop_front();
+                }
+            }
+        }
+    }
+
+    fn is_old(&self, key: Key, touched: u64, now: u64) -> bool {
+        if self.source == Source::Live {
+            return now >= touched.saturating_add(BUSY);
+        }
+        let elsewhere = self.current.as_ref().is_some_and(|event| {
+            event.key.node == key.node && event.stamp.seconds.abs_diff(key.stamp.seconds) >= SECONDS_PAST
+        });
+        elsewhere || now >= touched.saturating_add(RECORDS_PAST)
+    }
+}

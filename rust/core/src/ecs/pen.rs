@@ -1,0 +1,142 @@
+//! What writes a line: the buffer, and what is gathered on the way for the line's last members.
+
+use crate::json::{self, Object};
+use crate::names::Names;
+
+/// Writes one event.
+pub struct Pen<'a> {
+    /// The batch that the line goes into.
+    pub out: &'a mut Vec<u8>,
+    /// Room for decoding a value.
+    pub scratch: &'a mut Vec<u8>,
+    /// Who is behind an id.
+    pub names: &'a mut dyn Names,
+    /// `related.*`, gathered.
+    pub related: &'a mut Related,
+    /// All text so far was valid UTF-8.
+    pub intact: bool,
+}
+
+impl Pen<'_> {
+    /// Writes the member `name` with `text`, unless that is empty.
+    pub fn text(&mut self, object: &Object, name: &str, text: &[u8]) {
+        if !text.is_empty() {
+            object.name(self.out, name);
+            self.intact &= json::string(self.out, text);
+        }
+    }
+
+    /// Writes the member `name` with a field's value, decoded if it stands there in hex.
+    pub fn decoded(&mut self, object: &Object, name: &str, value: &[u8], quoted: bool) {
+        if !value.is_empty() {
+            object.name(self.out, name);
+            self.intact &= json::string(self.out, crate::event::text(value, quoted, self.scratch));
+        }
+    }
+
+    /// Writes the member `name` with a whole number; other text becomes nothing and false is returned.
+    pub fn number(&mut self, object: &Object, name: &str, value: &[u8]) -> bool {
+        let whole = is_whole(value);
+        if whole {
+            object.name(self.out, name);
+            self.out.extend_from_slice(value);
+        }
+        whole
+    }
+
+    /// Writes the member `name` with a list of texts, unless that is empty.
+    pub fn list<'t>(&mut self, object: &Object, name: &str, texts: impl Iterator<Item = &'t [u8]>) {
+        let mut first = true;
+        for text in texts {
+            if first {
+                object.name(self.out, name);
+            }
+            self.out.push(if first { b'[' } else { b',' });
+            self.intact &= json::string(self.out, text);
+            first = false;
+        }
+        if !first {
+            self.out.push(b']');
+        }
+    }
+}
+
+/// Whether text is a number that JSON can hold as it stands, with room for every reader's 53 bits.
+#[must_use]
+pub fn is_whole(value: &[u8]) -> bool {
+    let digits = value.strip_prefix(b"-").unwrap_or(value);
+    match digits {
+        [] => false,
+        [b'0', _, ..] => false,
+        _ => digits.len() <= 15 && digits.iter().all(u8::is_ascii_digit),
+    }
+}
+
+/// Distinct texts, in the order they came, in one buffer.
+#[derive(Debug, Default)]
+pub struct TextSet {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl TextSet {
+    /// Adds a text that is not there yet; empty ones and `?` are nobody's name.
+    pub fn add(&mut self, text: &[u8]) {
+        if !text.is_empty() && text != b"?" && self.ends.len() < 64 && !self.iter().any(|known| known == text) {
+            self.bytes.extend_from_slice(text);
+            self.ends.push(self.bytes.len());
+        }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = [0].into_iter().chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| self.bytes.get(start..*end).unwrap_or_default())
+    }
+
+    /// Forgets them, and keeps the room.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+}
+
+/// `related.*`: every name and address of the event in one place (ECS, related fields).
+#[derive(Debug, Default)]
+pub struct Related {
+    /// `related.user`.
+    pub users: TextSet,
+    /// `related.ip`.
+    pub addresses: TextSet,
+    /// `related.hosts`.
+    pub hosts: TextSet,
+}
+
+impl Related {
+    /// Forgets what was gathered.
+    pub fn clear(&mut self) {
+        self.users.clear();
+        self.addresses.clear();
+        self.hosts.clear();
+    }
+
+    /// Writes `"related":{...}`, unless it is empty.
+    pub fn write(&self, out: &mut Vec<u8>, parent: &Object) {
+        let object = Object::member(out, parent, "related");
+        for (name, set) in [("user", &self.users), ("ip", &self.addresses), ("hosts", &self.hosts)] {
+            let mut separator = b'[';
+            for text in set.iter() {
+                if separator == b'[' {
+                    object.name(out, name);
+                }
+                out.push(separator);
+                json::string(out, text);
+                separator = b',';
+            }
+            if separator == b',' {
+                out.push(b']');
+            }
+        }
+        object.close(out);
+    }
+}

@@ -1,0 +1,248 @@
+//! The whole walk: packets or log bytes in, lines of JSON out, everything counted.
+
+use crate::assemble::{Assembler, Event, Source};
+use crate::ecs::{Host, Renderer};
+use crate::line::{Line, line};
+use crate::names::Names;
+use crate::packet::{Packet, packet};
+use crate::record::{Record, header};
+
+/// A line longer than this is not an audit record: auditd's own end at 8,970 bytes. In bytes.
+const LONGEST_LINE: usize = 1 << 20;
+/// Unreadable input kept for the one who asks, and how much of each, in bytes.
+const MOST_UNREADABLE: usize = 1_000;
+const UNREADABLE_TEXT: usize = 512;
+
+/// How an engine is to work.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Keep the records as `event.original`.
+    pub original: bool,
+    /// This machine, for events that it wrote.
+    pub host: Host,
+    /// The longest `process.args` kept, in bytes.
+    pub max_argument_bytes: usize,
+    /// The input is the text of a log rather than packets from the kernel.
+    pub log: bool,
+    /// Only events at or after this time, in milliseconds since the epoch.
+    pub since: Option<u64>,
+    /// Only events before this time.
+    pub until: Option<u64>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            original: false,
+            host: Host::default(),
+            max_argument_bytes: 2 << 20,
+            log: false,
+            since: None,
+            until: None,
+        }
+    }
+}
+
+/// What was seen so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Lines of a log.
+    pub lines: u64,
+    /// Audit records.
+    pub records: u64,
+    /// Events written.
+    pub events: u64,
+    /// Replies and pings among the packets.
+    pub control: u64,
+    /// Packets or lines that could not be read.
+    pub unreadable: u64,
+    /// Events written with a reason why they are not whole.
+    pub incomplete: u64,
+    /// Additions to events already written.
+    pub late: u64,
+    /// Serials that never came.
+    pub gaps: u64,
+    /// Events outside the asked-for time.
+    pub skipped: u64,
+}
+
+/// Something that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Line of its file, from 1; for packets their number.
+    pub line: u64,
+    /// Why.
+    pub reason: &'static str,
+    /// The beginning of it.
+    pub text: Vec<u8>,
+}
+
+/// Bytes in, JSON out.
+pub struct Engine {
+    settings: Settings,
+    names: Box<dyn Names + Send>,
+    assembler: Assembler,
+    renderer: Renderer,
+    done: Vec<Event>,
+    out: Vec<u8>,
+    /// The beginning of a line whose end has not come.
+    rest: Vec<u8>,
+    /// In the middle of a line that is too long.
+    skipping: bool,
+    /// Line number within the current file.
+    line: u64,
+    counters: Counters,
+    unreadable: Vec<Unreadable>,
+}
+
+impl Engine {
+    /// An engine with nothing read.
+    #[must_use]
+    pub fn new(settings: Settings, names: Box<dyn Names + Send>) -> Self {
+        let source = if settings.log { Source::Log } else { Source::Live };
+        Self {
+            assembler: Assembler::new(source),
+            renderer: Renderer::new(settings.host.clone(), settings.original, settings.max_argument_bytes),
+            settings,
+            names,
+            done: Vec::new(),
+            out: Vec::new(),
+            rest: Vec::new(),
+            skipping: false,
+            line: 0,
+            counters: Counters::default(),
+            unreadable: Vec::new(),
+        }
+    }
+
+    /// Reads one datagram as received. `now`: a steady clock in milliseconds.
+    pub fn packet(&mut self, datagram: &[u8], now: u64) {
+        match packet(datagram) {
+            Packet::Record { kind, text } => match header(text) {
+                Some((stamp, body)) => {
+                    let record = Record { kind, stamp, body, ..Record::default() };
+                    self.record(&record, now);
+                }
+                None => self.refuse("a packet without audit(time:serial)", text),
+            },
+            Packet::Control(_) => self.counters.control += 1,
+            Packet::Short => self.refuse("a packet shorter than a netlink header", datagram),
+        }
+    }
+
+    /// Reads the next bytes of a log, cut anywhere.
+    pub fn line_bytes(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            let (head, tail) = rest.split_at(end);
+            rest = tail.get(1..).unwrap_or_default();
+            if self.skipping {
+                self.skipping = false;
+            } else if self.rest.is_empty() {
+                self.line(head);
+            } else {
+                let mut whole = std::mem::take(&mut self.rest);
+                whole.extend_from_slice(head);
+                self.line(&whole);
+                whole.clear();
+                self.rest = whole;
+            }
+        }
+        if self.skipping {
+            return;
+        }
+        self.rest.extend_from_slice(rest);
+        if self.rest.len() > LONGEST_LINE {
+            let long = std::mem::take(&mut self.rest);
+            self.line(&long);
+            self.skipping = true;
+        }
+    }
+
+    /// Ends a file: its last line may lack a newline, and lines are counted anew.
+    pub fn end_file(&mut self) {
+        let last = std::mem::take(&mut self.rest);
+        if !last.is_empty() {
+            self.line(&last);
+        }
+        self.skipping = false;
+        self.line = 0;
+    }
+
+    /// Lets go what the clock says is over. Returns when to be called again, if anything is open.
+    pub fn tick(&mut self, now: u64) -> Option<u64> {
+        let next = self.assembler.tick(now, &mut self.done);
+        self.write();
+        next
+    }
+
+    /// Ends the input: everything open is written.
+    pub fn flush(&mut self) {
+        self.end_file();
+        self.assembler.flush(&mut self.done);
+        self.write();
+    }
+
+    /// The lines written; the caller takes them away.
+    pub fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+
+    /// What was seen so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        Counters { late: self.assembler.late(), gaps: self.assembler.gaps(), ..self.counters }
+    }
+
+    /// Takes what could not be read since the last call; of very much only the first part is kept.
+    pub fn unreadable(&mut self) -> Vec<Unreadable> {
+        std::mem::take(&mut self.unreadable)
+    }
+
+    fn line(&mut self, text: &[u8]) {
+        self.counters.lines += 1;
+        self.line += 1;
+        if text.len() > LONGEST_LINE {
+            self.refuse("a line of more than a mebibyte", text);
+            return;
+        }
+        match line(text) {
+            Line::Record(record) => self.record(&record, 0),
+            Line::Nothing => {}
+            Line::Unreadable(reason) => self.refuse(reason, text),
+        }
+    }
+
+    fn record(&mut self, record: &Record<'_>, now: u64) {
+        self.counters.records += 1;
+        self.assembler.push(record, now, &mut self.done);
+        if !self.done.is_empty() {
+            self.write();
+        }
+    }
+
+    fn write(&mut self) {
+        for event in self.done.drain(..) {
+            let time = event.stamp.time();
+            let wanted = self.settings.since.is_none_or(|since| time >= since)
+                && self.settings.until.is_none_or(|until| time < until);
+            if wanted {
+                let whole = self.renderer.write(&event, self.names.as_mut(), &mut self.out);
+                self.counters.events += 1;
+                self.counters.incomplete += u64::from(!whole);
+            } else {
+                self.counters.skipped += 1;
+            }
+            self.assembler.recycle(event);
+        }
+    }
+
+    fn refuse(&mut self, reason: &'static str, text: &[u8]) {
+        self.counters.unreadable += 1;
+        if self.unreadable.len() < MOST_UNREADABLE {
+            let line = if self.settings.log { self.line } else { self.counters.records + self.counters.unreadable };
+            let text = text.get(..UNREADABLE_TEXT).unwrap_or(text).to_vec();
+            self.unreadable.push(Unreadable { line, reason, text });
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! An event's records opened up: every field in place, which record leads, and who acted.
+
+use crate::assemble::{Event, Part, Span};
+use crate::decode::hex;
+use crate::fields::{self, Field, name};
+use crate::record::kind;
+use crate::tables::{Arch, SyscallId};
+
+/// The text of a set "no such id" (auid and ses before a log-in): (u32)-1.
+const UNSET: [&[u8]; 3] = [b"4294967295", b"-1", b"unset"];
+
+/// The fields of an event, part by part. Reused from event to event, so that none allocates.
+#[derive(Debug)]
+pub struct Opened {
+    fields: Vec<Field>,
+    /// For each part, where its fields and the enriched ones behind them start and end in `fields`.
+    ranges: Vec<[u32; 3]>,
+    /// The fields of the part that tells who acted, by the number of their name; 0 is none.
+    actor_fields: [u16; name::COUNT],
+    /// The part that gives the event its type, the part that tells who acted, and the SYSCALL.
+    lead: usize,
+    actor: usize,
+    syscall: Option<usize>,
+    /// The actor's part has a name twice.
+    pub repeated: bool,
+}
+
+impl Default for Opened {
+    fn default() -> Self {
+        Self {
+            fields: Vec::new(),
+            ranges: Vec::new(),
+            actor_fields: [0; name::COUNT],
+            lead: 0,
+            actor: 0,
+            syscall: None,
+            repeated: false,
+        }
+    }
+}
+
+/// Records that the kernel adds when a system call ends (`audit_log_exit`, `show_special`, kernel/auditsc.c): they
+/// explain it, and do not lead an event that has another record.
+fn explains(kind: u16) -> bool {
+    matches!(kind, 1300..=1307 | 1309 | 1311..=1318 | 1320..=1323 | 1327 | 1330 | 1332 | 1333 | 1337 | 1420..=1421)
+}
+
+impl Opened {
+    /// Splits every record of `event` into its fields.
+    #[allow(clippy::cast_possible_truncation)] // an event's bytes are bounded far below 4 GiB
+    pub fn open(&mut self, event: &Event) {
+        self.fields.clear();
+        self.ranges.clear();
+        self.syscall = event.parts.iter().position(|part| part.kind == kind::SYSCALL);
+        let leader = event.parts.iter().position(|part| !explains(part.kind));
+        self.lead = leader.or(self.syscall).unwrap_or_default();
+        self.actor = self.syscall.unwrap_or(self.lead);
+        for part in &event.parts {
+            let start = self.fields.len() as u32;
+            if part.kind != kind::EXECVE {
+                fields::scan(&event.bytes, part.body, &mut self.fields);
+            }
+            let middle = self.fields.len() as u32;
+            if part.enriched != Span::default() {
+                fields::scan(&event.bytes, part.enriched, &mut self.fields);
+            }
+            self.ranges.push([start, middle, self.fields.len() as u32]);
+        }
+        self.actor_fields = [0; name::COUNT];
+        self.repeated = false;
+        let [start, end, _] = self.ranges.get(self.actor).copied().unwrap_or_default();
+        for (place, field) in self.fields.iter().enumerate().take(end as usize).skip(start as usize) {
+            if let Some(slot) = self.actor_fields.get_mut(field.name as usize)
+                && field.name != name::OTHER
+            {
+                if *slot == 0 {
+                    *slot = u16::try_from(place + 1).unwrap_or_default();
+                } else {
+                    self.repeated = true;
+                }
+            }
+        }
+    }
+
+    /// The fields of a part.
+    #[must_use]
+    pub fn fields(&self, part: usize) -> &[Field] {
+        let [start, end, _] = self.ranges.get(part).copied().unwrap_or_default();
+        self.fields.get(start as usize..end as usize).unwrap_or_default()
+    }
+
+    fn enriched(&self, part: usize) -> &[Field] {
+        let [_, start, end] = self.ranges.get(part).copied().unwrap_or_default();
+        self.fields.get(start as usize..end as usize).unwrap_or_default()
+    }
+}
+
+/// An event with its fields.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// The records.
+    pub event: &'a Event,
+    /// Their fields.
+    pub opened: &'a Opened,
+}
+
+impl<'a> View<'a> {
+    /// The part that gives the event its type.
+    #[must_use]
+    pub fn lead(&self) -> usize {
+        self.opened.lead
+    }
+
+    /// The part that tells who acted: SYSCALL, or the one that leads.
+    #[must_use]
+    pub fn actor(&self) -> usize {
+        self.opened.actor
+    }
+
+    /// The SYSCALL part.
+    #[must_use]
+    pub fn syscall(&self) -> Option<usize> {
+        self.opened.syscall
+    }
+
+    /// A part's record.
+    #[must_use]
+    pub fn part(&self, part: usize) -> Part {
+        self.event.parts.get(part).copied().unwrap_or_default()
+    }
+
+    /// The parts of a type.
+    pub fn parts(&self, kind: u16) -> impl Iterator<Item = usize> + use<'a> {
+        self.event.parts.iter().enumerate().filter(move |(_, part)| part.kind == kind).map(|(place, _)| place)
+    }
+
+    /// The first part of a type.
+    #[must_use]
+    pub fn first(&self, kind: u16) -> Option<usize> {
+        self.event.parts.iter().position(|part| part.kind == kind)
+    }
+
+    /// A field's value as it stands in the record.
+    #[must_use]
+    pub fn value(&self, field: &Field) -> &'a [u8] {
+        self.event.at(field.value)
+    }
+
+    /// A field's name.
+    #[must_use]
+    pub fn label(&self, field: &Field) -> &'a [u8] {
+        if field.label == Span::default() { fields::literal(field.name) } else { self.event.at(field.label) }
+    }
+
+    /// A field of a part, by the number of its name.
+    #[must_use]
+    pub fn field(&self, part: usize, number: u8) -> Option<&'a Field> {
+        if part == self.opened.actor {
+            let place = self.opened.actor_fields.get(number as usize).copied().unwrap_or_default();
+            return (place as usize).checked_sub(1).and_then(|place| self.opened.fields.get(place));
+        }
+        self.opened.fields(part).iter().find(|field| field.name == number)
+    }
+
+    /// A field of the actor's part, as it stands there; empty without it.
+    #[must_use]
+    pub fn of_actor(&self, number: u8) -> &'a [u8] {
+        self.field(self.opened.actor, number).map(|field| self.value(field)).unwrap_or_default()
+    }
+
+    /// The first field with one of `names` in the lead's part, the actor's, or any other.
+    #[must_use]
+    pub fn find(&self, names: &[crate::action::FieldName]) -> Option<(usize, &'a Field)> {
+        let parts = || [self.lead(), self.actor()].into_iter().chain(0..self.event.parts.len().min(16));
+        names.iter().find_map(|wanted| {
+            parts().find_map(|part| {
+                let mut fields = self.opened.fields(part).iter();
+                fields.find(|field| wanted.is(field.name, self.label(field))).map(|field| (part, field))
+            })
+        })
+    }
+
+    /// The name that an ENRICHED log gives for the id in the field `label` of a part.
+    #[must_use]
+    pub fn enriched(&self, part: usize, label: &[u8]) -> Option<&'a [u8]> {
+        let field =
+            self.opened.enriched(part).iter().find(|field| self.event.at(field.label).eq_ignore_ascii_case(label))?;
+        let value = self.value(field);
+        (!value.is_empty() && value != b"unset" && !value.starts_with(b"unknown(")).then_some(value)
+    }
+
+    /// The machine's architecture and the system call, as far as the records tell.
+    #[must_use]
+    pub fn call(&self) -> (Option<Arch>, Option<SyscallId>) {
+        let arch = hex_number(self.of_actor(name::ARCH)).and_then(|elf| Arch::from_elf(u32::try_from(elf).ok()?));
+        let number = crate::record::decimal(self.of_actor(name::SYSCALL));
+        (arch, arch.zip(number).and_then(|(arch, number)| crate::tables::syscall(arch, number)))
+    }
+
+    /// Whether it went well, if the records tell: from SYSCALL's success, or the lead's res.
+    #[must_use]
+    pub fn success(&self) -> Option<bool> {
+        let values = [name::SUCCESS, name::RES, name::RESULT].map(|number| {
+            let own = self.of_actor(number);
+            if own.is_empty() {
+                self.field(self.lead(), number).map(|field| self.value(field)).unwrap_or_default()
+            } else {
+                own
+            }
+        });
+        values.iter().find_map(|value| match *value {
+            b"yes" | b"success" | b"1" => Some(true),
+            b"no" | b"failed" | b"failure" | b"fail" | b"0" => Some(false),
+            _ => None,
+        })
+    }
+}
+
+/// Whether an id or session stands for "none".
+#[must_use]
+pub fn is_unset(value: &[u8]) -> bool {
+    UNSET.contains(&value)
+}
+
+/// Hexadecimal text, without 0x, as a number.
+#[must_use]
+pub fn hex_number(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || text.len() > 16 {
+        return None;
+    }
+    text.iter().try_fold(0u64, |value, byte| {
+        let digit = char::from(*byte).to_digit(16)?;
+        Some(value << 4 | u64::from(digit))
+    })
+}
+
+/// The text of a value that the kernel or libaudit may have encoded: in quotes it is itself, in hex it is decoded
+/// into `scratch` (`audit_log_untrustedstring`, kernel/audit.c).
+#[must_use]
+pub fn text<'a>(value: &'a [u8], quoted: bool, scratch: &'a mut Vec<u8>) -> &'a [u8] {
+    scratch.clear();
+    if !quoted && hex::unescape(value, scratch) { scratch } else { value }
+}

@@ -1,0 +1,26 @@
+//! Linux audit records in, one ECS JSON object per event out.
+//!
+//! The walk of an event: [`packet`] or [`line`] finds a [`record`] in foreign bytes, [`assemble`] puts the records
+//! of an event together, [`event`] opens their [`fields`], [`decode`] reads the values, [`action`] knows what it means,
+//! and [`ecs`] writes it. [`Engine`] is all of that with a buffer at either end. Nothing here reads a clock, a file or
+//! a socket; no input makes it panic.
+#![forbid(unsafe_code)]
+
+pub mod action;
+pub mod assemble;
+pub mod decode;
+pub mod ecs;
+pub mod engine;
+pub mod event;
+pub mod fields;
+pub mod gaps;
+pub mod json;
+pub mod line;
+pub mod names;
+pub mod packet;
+pub mod record;
+pub mod tables;
+
+pub use ecs::Host;
+pub use engine::{Counters, Engine, Settings, Unreadable};
+pub use names::{Names, NoNames};

@@ -1,0 +1,342 @@
+//! Records to events: what belongs together comes out together, once, and nothing holds anything back.
+
+use proptest::prelude::*;
+use serde_json::Value;
+use tsauditd_core::{Engine, NoNames, Settings};
+
+fn engine(log: bool) -> Engine {
+    Engine::new(Settings { log, original: true, ..Settings::default() }, Box::new(NoNames))
+}
+
+fn lines(engine: &mut Engine) -> Vec<Value> {
+    let text = std::mem::take(engine.output());
+    text.split_inclusive(|byte| *byte == b'\n')
+        .map(|line| {
+            assert_eq!(line.last(), Some(&b'\n'));
+            serde_json::from_slice(line).unwrap()
+        })
+        .collect()
+}
+
+fn packet(kind: u16, text: &str) -> Vec<u8> {
+    let mut bytes = 0u32.to_ne_bytes().to_vec();
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend([0; 10]);
+    bytes.extend(text.as_bytes());
+    bytes
+}
+
+fn syscall(serial: u64) -> Vec<u8> {
+    packet(1300, &format!("audit(1700000000.000:{serial}): arch=c000003e syscall=59 success=yes exit=0 items=0 pid=7"))
+}
+
+fn eoe(serial: u64) -> Vec<u8> {
+    packet(1320, &format!("audit(1700000000.000:{serial}): "))
+}
+
+fn proctitle(serial: u64) -> Vec<u8> {
+    packet(1327, &format!("audit(1700000000.000:{serial}): proctitle=\"x\""))
+}
+
+fn sequence(event: &Value) -> u64 {
+    event["event"]["sequence"].as_u64().unwrap()
+}
+
+fn originals(event: &Value) -> usize {
+    event["event"]["original"].as_array().unwrap().len()
+}
+
+#[test]
+fn an_end_marker_completes_and_nothing_waits_for_another() {
+    let mut engine = engine(false);
+    engine.packet(&syscall(1), 0);
+    for serial in 2..10 {
+        engine.packet(&syscall(serial), 0);
+        engine.packet(&proctitle(serial), 0);
+        engine.packet(&eoe(serial), 0);
+        let got = lines(&mut engine);
+        assert_eq!(got.iter().map(sequence).collect::<Vec<_>>(), [serial]);
+        assert_eq!(originals(&got[0]), 2);
+        assert!(got[0]["tsauditd"]["incomplete"].is_null());
+    }
+    engine.packet(&proctitle(1), 1);
+    engine.packet(&eoe(1), 1);
+    let got = lines(&mut engine);
+    assert_eq!((sequence(&got[0]), originals(&got[0])), (1, 2));
+}
+
+#[test]
+fn records_from_user_space_stand_alone() {
+    let mut engine = engine(false);
+    engine.packet(&packet(1112, "audit(1700000000.000:5): pid=1 uid=0 msg='op=login acct=\"a\" res=success'"), 0);
+    let got = lines(&mut engine);
+    assert_eq!(got[0]["auditd"]["message_type"], "user_login");
+    assert!(got[0]["tsauditd"].is_null());
+}
+
+#[test]
+fn a_login_travels_with_its_call() {
+    let login = "audit(1700000000.000:9): pid=7 uid=0 old-auid=4294967295 auid=1000 tty=(none) old-ses=4294967295 ses=3 res=1";
+    for order in [[0, 1], [1, 0]] {
+        let mut engine = engine(false);
+        let records = [packet(1006, login), syscall(9)];
+        order.iter().for_each(|place| engine.packet(&records[*place], 0));
+        engine.packet(&proctitle(9), 0);
+        assert!(lines(&mut engine).is_empty());
+        engine.packet(&eoe(9), 0);
+        let got = lines(&mut engine);
+        assert_eq!(got.len(), 1);
+        assert_eq!(got[0]["auditd"]["message_type"], "login");
+        assert_eq!(got[0]["auditd"]["data"]["syscall"], "execve");
+        assert_eq!(got[0]["auditd"]["session"].as_str(), Some("3"));
+    }
+}
+
+#[test]
+fn a_quiet_hosts_last_event_comes_by_the_clock() {
+    let mut engine = engine(false);
+    engine.packet(&syscall(1), 1_000);
+    let next = engine.tick(1_001).unwrap();
+    assert!(next <= 1_100);
+    assert!(lines(&mut engine).is_empty());
+    assert_eq!(engine.tick(next), None);
+    let got = lines(&mut engine);
+    assert_eq!(got[0]["tsauditd"]["incomplete"][0], "no end of the event came in time");
+    // A record without a system call around it is whole without an end marker.
+    engine.packet(&packet(1305, "audit(1700000000.000:2): op=set audit_enabled=1 old=0 res=1"), 2_000);
+    engine.tick(2_100);
+    assert!(lines(&mut engine)[0]["tsauditd"]["incomplete"].is_null());
+}
+
+#[test]
+fn a_busy_host_waits_longer_but_not_for_ever() {
+    let mut engine = engine(false);
+    engine.packet(&syscall(1), 0);
+    for now in 0..40 {
+        engine.packet(&syscall(now + 2), now * 50);
+        engine.packet(&eoe(now + 2), now * 50);
+        engine.tick(now * 50);
+    }
+    assert!(lines(&mut engine).iter().all(|event| sequence(event) != 1));
+    engine.packet(&syscall(100), 2_001);
+    let got = lines(&mut engine);
+    assert_eq!(got.iter().map(sequence).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn a_late_record_is_an_addition() {
+    let mut engine = engine(false);
+    engine.packet(&syscall(1), 0);
+    engine.packet(&eoe(1), 0);
+    engine.packet(&proctitle(1), 5);
+    engine.packet(&eoe(1), 5);
+    engine.packet(&eoe(1), 6);
+    let got = lines(&mut engine);
+    assert_eq!(got.len(), 2);
+    assert!(got[0]["tsauditd"]["addition"].is_null());
+    assert_eq!(got[1]["tsauditd"]["addition"], true);
+    assert_eq!(got[0]["event"]["id"], got[1]["event"]["id"]);
+    assert_eq!(engine.counters().late, 1);
+}
+
+#[test]
+fn a_serial_used_again_is_another_event() {
+    let mut engine = engine(false);
+    engine.packet(&syscall(1), 0);
+    engine.packet(&eoe(1), 0);
+    engine.packet(&packet(1300, "audit(1800000000.000:1): arch=c000003e syscall=59 items=0"), 1);
+    engine.packet(&packet(1320, "audit(1800000000.000:1): "), 1);
+    let got = lines(&mut engine);
+    assert_eq!(got.len(), 2);
+    assert!(got[1]["tsauditd"]["addition"].is_null());
+    assert_eq!(engine.counters().gaps, 0);
+}
+
+#[test]
+fn logs_end_events_by_type_time_and_order() {
+    let mut engine = engine(true);
+    engine.line_bytes(
+        b"type=SYSCALL msg=audit(1700000000.000:1): arch=c000003e syscall=59 items=0\n\
+          type=SYSCALL msg=audit(1700000000.500:2): arch=c000003e syscall=59 items=0\n\
+          type=PROCTITLE msg=audit(1700000000.500:2): proctitle=\"x\"\n\
+          type=USER_ACCT msg=audit(1700000000.500:3): pid=1 msg='op=x res=success'\n\
+          type=SYSCALL msg=audit(1700000000.500:3): arch=c000003e syscall=44 items=0\n\
+          type=PROCTITLE msg=audit(1700000000.500:3): proctitle=\"y\"\n",
+    );
+    let got = lines(&mut engine);
+    assert_eq!(got.iter().map(sequence).collect::<Vec<_>>(), [2]);
+    engine.line_bytes(b"type=SYSCALL msg=audit(1700000002.000:4): arch=c000003e syscall=59 items=0\n");
+    let got = lines(&mut engine);
+    assert_eq!(got.iter().map(sequence).collect::<Vec<_>>(), [3, 1]);
+    assert_eq!(originals(&got[0]), 3, "a mixed event is one");
+    engine.flush();
+    assert_eq!(lines(&mut engine).iter().map(sequence).collect::<Vec<_>>(), [4]);
+}
+
+#[test]
+fn clock_steps_are_harmless() {
+    for step in [-3_600i64, 3_600] {
+        let mut engine = engine(true);
+        for serial in 1..=200u64 {
+            let at = 1_700_000_000 + if serial > 100 { step } else { 0 } + i64::try_from(serial).unwrap() / 50;
+            engine.line_bytes(format!("type=SYSCALL msg=audit({at}.000:{serial}): syscall=1 items=0\n").as_bytes());
+            engine.line_bytes(format!("type=CWD msg=audit({at}.000:{serial}): cwd=\"/\"\n").as_bytes());
+        }
+        engine.flush();
+        let got = lines(&mut engine);
+        assert_eq!(got.len(), 200);
+        assert!(got.iter().all(|event| originals(event) == 2));
+        assert_eq!(engine.counters().gaps, 0);
+    }
+}
+
+#[test]
+fn hosts_are_kept_apart() {
+    let mut engine = engine(true);
+    engine.line_bytes(
+        b"node=a type=SYSCALL msg=audit(1700000000.000:1): syscall=59 items=0\n\
+          node=b type=SYSCALL msg=audit(1700009999.000:1): syscall=59 items=0\n\
+          node=a type=PROCTITLE msg=audit(1700000000.000:1): proctitle=\"a\"\n\
+          node=b type=PROCTITLE msg=audit(1700009999.000:1): proctitle=\"b\"\n",
+    );
+    engine.flush();
+    let got = lines(&mut engine);
+    assert_eq!(got.len(), 2);
+    for (event, host) in got.iter().zip(["a", "b"]) {
+        assert_eq!((event["host"]["name"].as_str(), event["process"]["title"].as_str()), (Some(host), Some(host)));
+    }
+}
+
+#[test]
+fn what_never_ends_is_bounded_and_told() {
+    let mut engine = engine(false);
+    for serial in 0..100_000 {
+        engine.packet(&syscall(serial), 0);
+    }
+    let early = lines(&mut engine);
+    assert!(early.len() > 90_000);
+    assert_eq!(early[0]["tsauditd"]["incomplete"][0], "too many unfinished events");
+    engine.flush();
+    assert_eq!(early.len() + lines(&mut engine).len(), 100_000);
+    let mut one = self::engine(false);
+    for _ in 0..200_000 {
+        one.packet(&packet(1302, &format!("audit(1700000000.000:1): item=0 name=\"{}\"", "x".repeat(100))), 0);
+    }
+    one.flush();
+    let got = lines(&mut one);
+    assert_eq!(got[0]["tsauditd"]["incomplete"][0], "the event is too large");
+    assert!(got[1..].iter().all(|event| event["tsauditd"]["addition"] == true));
+    assert_eq!(got.iter().map(originals).sum::<usize>(), 200_000);
+}
+
+#[test]
+fn damaged_lines_are_counted_with_their_place() {
+    let mut engine = engine(true);
+    engine.line_bytes(b"type=USER msg=audit(1.000:1): msg='a'\nnonsense\n----\n\ntype=USER msg=audit(1.000:2): msg='b'");
+    engine.end_file();
+    engine.line_bytes(b"more nonsense\n");
+    engine.flush();
+    let unreadable = engine.unreadable();
+    assert_eq!(unreadable.iter().map(|bad| bad.line).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(lines(&mut engine).len(), 2);
+    assert_eq!((engine.counters().unreadable, engine.counters().lines), (2, 6));
+}
+
+#[test]
+fn a_line_without_end_takes_no_memory() {
+    let mut engine = engine(true);
+    for _ in 0..64 {
+        engine.line_bytes(&[b'x'; 1 << 16]);
+    }
+    engine.line_bytes(b"\ntype=USER msg=audit(1.000:1): msg='a'\n");
+    engine.flush();
+    assert_eq!(lines(&mut engine).len(), 1);
+    assert_eq!(engine.counters().unreadable, 1);
+}
+
+/// A log of a few events whose records are shuffled within what interleaving can do.
+fn interleaved() -> impl Strategy<Value = (usize, Vec<String>)> {
+    (1usize..12, 1usize..5).prop_flat_map(|(events, records)| {
+        let mut all = Vec::new();
+        for serial in 0..events {
+            for record in 0..records {
+                all.push((serial, record));
+            }
+        }
+        Just(all).prop_shuffle().prop_map(move |order| {
+            let text = order
+                .into_iter()
+                .map(|(serial, record)| {
+                    let kind = ["SYSCALL", "CWD", "PATH", "EXECVE"][record];
+                    format!("type={kind} msg=audit(1700000000.000:{serial}): r{record}=\"{serial}\"\n")
+                })
+                .collect();
+            (events, text)
+        })
+    })
+}
+
+proptest! {
+    #[test]
+    fn interleaving_changes_no_event((events, text) in interleaved()) {
+        let mut engine = engine(true);
+        text.iter().for_each(|line| engine.line_bytes(line.as_bytes()));
+        engine.flush();
+        let got = lines(&mut engine);
+        prop_assert_eq!(got.len(), events);
+        let records = text.len() / events;
+        prop_assert!(got.iter().all(|event| originals(event) == records));
+    }
+
+    #[test]
+    fn cuts_change_nothing(cuts in proptest::collection::vec(1usize..40, 1..40), text in "[ -~\n]{0,200}") {
+        let log = format!(
+            "type=SYSCALL msg=audit(1.000:1): syscall=2 exit=-2 items=1\ntype=PATH msg=audit(1.000:1): item=0 name=\"/x\"\n\
+             {text}\ntype=PROCTITLE msg=audit(1.000:1): proctitle=2F78\r\ntype=USER msg=audit(1.000:2): msg='a'"
+        );
+        let mut whole = engine(true);
+        whole.line_bytes(log.as_bytes());
+        whole.flush();
+        let mut cut = engine(true);
+        let mut rest = log.as_bytes();
+        for size in cuts.iter().cycle() {
+            let (head, tail) = rest.split_at((*size).min(rest.len()));
+            cut.line_bytes(head);
+            rest = tail;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        cut.flush();
+        prop_assert_eq!(lines(&mut whole), lines(&mut cut));
+        prop_assert_eq!(whole.counters(), cut.counters());
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), kind in any::<u16>()) {
+        let mut log = engine(true);
+        log.line_bytes(&bytes);
+        let mut framed = b"type=AVC msg=audit(1.000:1): ".to_vec();
+        framed.extend(&bytes);
+        log.line_bytes(&framed);
+        log.flush();
+        lines(&mut log);
+        let mut live = engine(false);
+        live.packet(&bytes, 0);
+        let mut datagram = packet(kind, "audit(1.000:1): ");
+        datagram.extend(&bytes);
+        live.packet(&datagram, 0);
+        live.flush();
+        lines(&mut live);
+    }
+
+    #[test]
+    fn foreign_fields_keep_their_values(value in "[ -~]{0,30}", label in "[a-z][a-z0-9_]{0,12}") {
+        prop_assume!(!value.contains('"') && !["key", "socket"].contains(&label.as_str()));
+        let mut engine = engine(true);
+        engine.line_bytes(format!("type=USER_TEST msg=audit(1.000:1): zz{label}=\"{value}\"\n").as_bytes());
+        engine.flush();
+        let got = lines(&mut engine);
+        prop_assert_eq!(&got[0]["auditd"]["data"][format!("zz{label}")], &Value::String(value));
+    }
+}

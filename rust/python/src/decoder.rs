@@ -1,0 +1,119 @@
+//! `Decoder`: audit logs in any cut, JSON lines out.
+
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use tsauditd_core::{Engine, Names, NoNames, Settings};
+
+use crate::nss::AskedNames;
+
+#[pyclass(frozen, module = "tsauditd._core")]
+pub struct Decoder {
+    engine: Mutex<Engine>,
+}
+
+impl Decoder {
+    /// Lets the engine work without the GIL. Always detached, so that nobody waits for the engine holding the GIL.
+    fn with<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut Engine) -> T + Send) -> T {
+        py.detach(|| work(&mut self.engine.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Lets the engine work and returns the lines that came of it.
+    fn lines<'py>(
+        &self,
+        py: Python<'py>,
+        work: impl FnOnce(&mut Engine) + Send,
+    ) -> Bound<'py, PyBytes> {
+        let mut lines = self.with(py, |engine| {
+            work(engine);
+            std::mem::take(engine.output())
+        });
+        let bytes = PyBytes::new(py, &lines);
+        lines.clear();
+        // The buffer goes back, so that the next call need not grow one.
+        self.with(py, |engine| {
+            if engine.output().is_empty() {
+                *engine.output() = lines;
+            }
+        });
+        bytes
+    }
+}
+
+#[pymethods]
+impl Decoder {
+    #[new]
+    #[pyo3(signature = (*, original = false, resolve = false, since = None, until = None,
+        max_argument_bytes = 2_097_152))]
+    fn new(
+        original: bool,
+        resolve: bool,
+        since: Option<u64>,
+        until: Option<u64>,
+        max_argument_bytes: usize,
+    ) -> Self {
+        let settings = Settings {
+            original,
+            max_argument_bytes,
+            log: true,
+            since,
+            until,
+            ..Settings::default()
+        };
+        let names: Box<dyn Names + Send> = if resolve {
+            Box::new(AskedNames::default())
+        } else {
+            Box::new(NoNames)
+        };
+        Self {
+            engine: Mutex::new(Engine::new(settings, names)),
+        }
+    }
+
+    fn feed<'py>(&self, py: Python<'py>, data: &[u8]) -> Bound<'py, PyBytes> {
+        self.lines(py, |engine| engine.line_bytes(data))
+    }
+
+    fn end_file<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        self.lines(py, Engine::end_file)
+    }
+
+    fn finish<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        self.lines(py, |engine| {
+            engine.end_file();
+            engine.flush();
+        })
+    }
+
+    fn unreadable(&self, py: Python<'_>) -> Vec<(u64, &'static str, String)> {
+        let lines = self.with(py, Engine::unreadable);
+        lines
+            .into_iter()
+            .map(|line| {
+                (
+                    line.line,
+                    line.reason,
+                    String::from_utf8_lossy(&line.text).into_owned(),
+                )
+            })
+            .collect()
+    }
+
+    fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let counts = self.with(py, |engine| engine.counters());
+        let counters = PyDict::new(py);
+        for (name, value) in [
+            ("lines", counts.lines),
+            ("records", counts.records),
+            ("events", counts.events),
+            ("unreadable", counts.unreadable),
+            ("incomplete", counts.incomplete),
+            ("late", counts.late),
+            ("gaps", counts.gaps),
+        ] {
+            counters.set_item(name, value)?;
+        }
+        Ok(counters)
+    }
+}

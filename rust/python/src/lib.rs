@@ -1,0 +1,30 @@
+//! The Python face of tsauditd-core: `Decoder` for logs, `Listener` for live packets. Contract: `_core.pyi`.
+//!
+//! Everything that asks the system (sockets, clocks, names of users) lives in this crate; the core has none of it.
+
+mod arena;
+mod counters;
+mod decoder;
+mod listener;
+mod live;
+mod nss;
+mod outbox;
+mod reader;
+mod system;
+
+use pyo3::prelude::*;
+
+/// The number of a system call on an architecture, as the kernel's audit names both.
+#[pyfunction]
+fn syscall_number(arch: &str, name: &str) -> Option<u32> {
+    tsauditd_core::tables::syscall_number(arch, name)
+}
+
+#[pymodule(gil_used = false)]
+#[pyo3(name = "_core")]
+fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_function(wrap_pyfunction!(syscall_number, module)?)?;
+    module.add_class::<decoder::Decoder>()?;
+    module.add_class::<listener::Listener>()
+}

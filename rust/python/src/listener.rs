@@ -1,0 +1,160 @@
+//! `Listener`: the reading thread as Python sees it.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::Ordering::Release;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use tsauditd_core::{Host, Settings};
+
+use crate::reader::{Plan, Shared, run};
+use crate::system;
+
+/// The longest gathering pause: a second. Longer ones only fill the kernel's queue.
+const GATHER_US: u64 = 1_000_000;
+
+enum State {
+    Planned(Box<Plan>),
+    Running(JoinHandle<()>),
+    Stopped,
+}
+
+#[pyclass(frozen, module = "tsauditd._core")]
+pub struct Listener {
+    shared: Arc<Shared>,
+    state: Mutex<State>,
+}
+
+impl Listener {
+    /// Leaves `Stopped` behind.
+    fn replace_state(&self) -> State {
+        std::mem::replace(
+            &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner),
+            State::Stopped,
+        )
+    }
+
+    /// Stops and joins the thread if it runs. False: the thread had panicked.
+    fn end(&self) -> bool {
+        match self.replace_state() {
+            State::Running(thread) => {
+                self.shared.stop.store(true, Release);
+                self.shared.wake.ring();
+                thread.join().is_ok()
+            }
+            State::Planned(_) | State::Stopped => true,
+        }
+    }
+}
+
+#[pymethods]
+impl Listener {
+    #[new]
+    #[pyo3(signature = (fd, *, early = Vec::new(), netlink = true, gather_us = 100, original = false,
+        host_name = None, host_id = None, boot_id = None, max_argument_bytes = 2_097_152))]
+    #[expect(clippy::too_many_arguments, reason = "Python's keyword arguments")]
+    fn new(
+        fd: i32,
+        early: Vec<Vec<u8>>,
+        netlink: bool,
+        gather_us: u64,
+        original: bool,
+        host_name: Option<String>,
+        host_id: Option<String>,
+        boot_id: Option<String>,
+        max_argument_bytes: usize,
+    ) -> PyResult<Self> {
+        if gather_us > GATHER_US {
+            return Err(PyValueError::new_err(format!(
+                "gather_us is {gather_us}; at most {GATHER_US}"
+            )));
+        }
+        let (socket, kind) = system::own_socket(fd)?;
+        let host = Host {
+            name: host_name,
+            id: host_id,
+            boot_id,
+        };
+        let settings = Settings {
+            original,
+            host,
+            max_argument_bytes,
+            ..Settings::default()
+        };
+        let plan = Plan {
+            socket,
+            early,
+            netlink,
+            sequenced: kind == libc::SOCK_SEQPACKET,
+            gather: Duration::from_micros(gather_us),
+            settings,
+        };
+        Ok(Self {
+            shared: Arc::new(Shared::new()?),
+            state: Mutex::new(State::Planned(Box::new(plan))),
+        })
+    }
+
+    fn start(&self) -> PyResult<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *state, State::Stopped) {
+            State::Planned(plan) => {
+                let shared = Arc::clone(&self.shared);
+                let thread = system::without_signals(|| {
+                    std::thread::Builder::new()
+                        .name("listener".into())
+                        .spawn(move || run(*plan, shared))
+                })?;
+                *state = State::Running(thread);
+                Ok(())
+            }
+            other => {
+                *state = other;
+                Err(PyRuntimeError::new_err(
+                    "the listener was started before; make a new one",
+                ))
+            }
+        }
+    }
+
+    fn fileno(&self) -> i32 {
+        self.shared.outbox.ready().as_raw_fd()
+    }
+
+    fn take<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        self.shared
+            .outbox
+            .take(&self.shared.wake, |lines| PyBytes::new(py, lines))
+    }
+
+    fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let counters = PyDict::new(py);
+        for (name, value) in self.shared.count() {
+            counters.set_item(name, value)?;
+        }
+        Ok(counters)
+    }
+
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
+        if py.detach(|| self.end()) {
+            Ok(())
+        } else {
+            Err(
+                io::Error::other("the listener's thread failed; its message is on standard error")
+                    .into(),
+            )
+        }
+    }
+}
+
+impl Drop for Listener {
+    /// The thread never takes the GIL, so joining it here cannot hang.
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,328 @@
+//! The thread that reads: packets from the socket through the engine into the outbox.
+//!
+//! What costs under load is waking up for each packet, so while packets come densely the thread sleeps a moment before
+//! it drains, and hands its lines over every few milliseconds. What is wanted at rest is each event at once and no
+//! wake-up without one, so then it sleeps in poll(2) and does neither.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use std::time::Duration;
+
+use tsauditd_core::{Engine, Settings};
+
+use crate::arena::Arena;
+use crate::counters::{Count, Counters};
+use crate::live::LiveNames;
+use crate::outbox::Outbox;
+use crate::system::{self, Bell};
+
+/// Packets for one system call.
+const SLOTS: usize = 128;
+
+/// Packets in one drain that make the stream dense.
+const DENSE_PACKETS: usize = 4;
+
+/// Under load, lines wait for this many bytes or milliseconds before Python is woken.
+const BATCH_BYTES: usize = 128 << 10;
+const BATCH_MS: u64 = 5;
+
+/// The longest that a stop goes on reading a socket that does not become empty.
+const LAST_DRAIN_MS: u64 = 1000;
+
+/// Errors of the socket in a row, one each `ERROR_PAUSE`, after which it is given up.
+const ERRORS: u32 = 100;
+const ERROR_PAUSE: Duration = Duration::from_millis(10);
+
+/// What the reading thread shares with those who started it.
+pub struct Shared {
+    pub outbox: Outbox,
+    pub counters: Counters,
+    /// Rung to stop the thread, or when the outbox has room again.
+    pub wake: Bell,
+    pub stop: AtomicBool,
+    /// The thread's CPU clock while it runs; 0 before and after.
+    clock: AtomicI32,
+    now_ms: Arc<AtomicU64>,
+}
+
+impl Shared {
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            outbox: Outbox::new()?,
+            counters: Counters::default(),
+            wake: Bell::new()?,
+            stop: AtomicBool::new(false),
+            clock: AtomicI32::new(0),
+            now_ms: Arc::default(),
+        })
+    }
+
+    /// Every counter with its name, the CPU time up to this moment.
+    pub fn count(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let clock = self.clock.load(Acquire);
+        let running = (clock != 0).then(|| system::cpu_ns(clock)).flatten();
+        self.counters
+            .all()
+            .map(move |(name, value)| match (name, running) {
+                ("cpu_ns", Some(now)) => (name, now),
+                _ => (name, value),
+            })
+    }
+}
+
+/// What the thread is to read, and how.
+pub struct Plan {
+    pub socket: OwnedFd,
+    /// Packets that were read before the thread started.
+    pub early: Vec<Vec<u8>>,
+    /// Take packets of the kernel's netlink port only.
+    pub netlink: bool,
+    /// An empty packet is the end, as SOCK_SEQPACKET says it.
+    pub sequenced: bool,
+    pub gather: Duration,
+    pub settings: Settings,
+}
+
+/// What one look at the socket found.
+enum Found {
+    /// Every slot was filled: there may be more.
+    Full,
+    /// So many packets, and then none.
+    Some(usize),
+    /// The socket will give no more.
+    End,
+}
+
+struct Reader {
+    socket: OwnedFd,
+    netlink: bool,
+    sequenced: bool,
+    arena: Arena,
+    engine: Engine,
+    shared: Arc<Shared>,
+    errors: u32,
+    delivered_ms: u64,
+}
+
+/// Leaves the shared state true whichever way the thread ends.
+struct Ending(Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let shared = &self.0;
+        let spent = system::cpu_ns(shared.clock.load(Relaxed)).unwrap_or(0);
+        shared.counters.set(Count::CpuNs, spent);
+        shared.counters.set(Count::Ended, 1);
+        shared.clock.store(0, Release);
+    }
+}
+
+/// Reads until told to stop: the whole life of the thread.
+pub fn run(plan: Plan, shared: Arc<Shared>) {
+    shared.now_ms.store(system::monotonic_ms(), Relaxed);
+    shared
+        .clock
+        .store(system::thread_cpu_clock().unwrap_or(0), Release);
+    let _ending = Ending(Arc::clone(&shared));
+    let names = LiveNames::start(Arc::clone(&shared.now_ms));
+    let mut reader = Reader {
+        socket: plan.socket,
+        netlink: plan.netlink,
+        sequenced: plan.sequenced,
+        arena: Arena::new(SLOTS, plan.netlink),
+        engine: Engine::new(plan.settings, Box::new(names)),
+        shared,
+        errors: 0,
+        delivered_ms: 0,
+    };
+    reader.first(plan.early);
+    reader.read(plan.gather);
+    reader.last();
+}
+
+impl Reader {
+    /// Time as the kernel's monotonic clock has it, for everything of one drain.
+    fn now(&self) -> u64 {
+        let now = system::monotonic_ms();
+        self.shared.now_ms.store(now, Relaxed);
+        now
+    }
+
+    fn stopping(&self) -> bool {
+        self.shared.stop.load(Acquire)
+    }
+
+    fn first(&mut self, early: Vec<Vec<u8>>) {
+        let now = self.now();
+        for packet in early {
+            self.shared.counters.add(Count::Packets, 1);
+            self.shared
+                .counters
+                .add(Count::BytesIn, packet.len() as u64);
+            self.engine.packet(&packet, now);
+        }
+    }
+
+    fn read(&mut self, gather: Duration) {
+        let mut drained = 0;
+        while !self.stopping() {
+            let now = self.now();
+            let found = self.receive(now);
+            match found {
+                Found::Full => {
+                    drained += SLOTS;
+                    if self.engine.output().len() >= BATCH_BYTES {
+                        self.deliver(now);
+                    }
+                    continue;
+                }
+                Found::Some(count) => drained += count,
+                Found::End => return self.rest(now),
+            }
+            let due = self.engine.tick(now);
+            // An event that is open after something came: its other records are on their way.
+            let dense = drained >= DENSE_PACKETS || (drained > 0 && due.is_some());
+            drained = 0;
+            if dense && !gather.is_zero() {
+                if self.engine.output().len() >= BATCH_BYTES || now >= self.delivered_ms + BATCH_MS
+                {
+                    self.deliver(now);
+                }
+                self.shared.counters.add(Count::Pauses, 1);
+                system::sleep(gather);
+            } else {
+                self.deliver(now);
+                self.sleep(due.map(|due| due.saturating_sub(now)));
+            }
+        }
+    }
+
+    /// Sleeps until a packet comes, the engine wants its tick, or the bell rings.
+    fn sleep(&mut self, timeout_ms: Option<u64>) {
+        let timeout = timeout_ms.map_or(-1, |left| i32::try_from(left).unwrap_or(i32::MAX));
+        system::wait(&[self.socket.as_fd(), self.shared.wake.as_fd()], timeout);
+        self.shared.counters.add(Count::Wakeups, 1);
+    }
+
+    fn receive(&mut self, now: u64) -> Found {
+        let counters = &self.shared.counters;
+        counters.add(Count::Receives, 1);
+        let count = match self.arena.receive(self.socket.as_fd()) {
+            Ok(count) => count,
+            Err(error) => return self.refused(&error),
+        };
+        self.errors = 0;
+        let mut bytes = 0;
+        for packet in self.arena.packets() {
+            if packet.bytes.is_empty() && self.sequenced {
+                return Found::End;
+            }
+            bytes += packet.bytes.len() as u64;
+            counters.add(Count::Packets, 1);
+            if self.netlink && packet.sender != 0 {
+                counters.add(Count::Rejected, 1);
+                continue;
+            }
+            if packet.truncated {
+                counters.add(Count::Truncated, 1);
+            }
+            self.engine.packet(packet.bytes, now);
+        }
+        counters.add(Count::BytesIn, bytes);
+        if count == self.arena.slots() {
+            Found::Full
+        } else {
+            Found::Some(count)
+        }
+    }
+
+    fn refused(&mut self, error: &io::Error) -> Found {
+        match error.raw_os_error() {
+            Some(libc::EAGAIN) => Found::Some(0),
+            Some(libc::EINTR) => Found::Full, // look again
+            Some(libc::ENOBUFS) => {
+                self.shared.counters.add(Count::Overruns, 1);
+                Found::Full
+            }
+            _ => {
+                self.errors += 1;
+                if self.errors >= ERRORS {
+                    return Found::End;
+                }
+                system::sleep(ERROR_PAUSE);
+                Found::Some(0)
+            }
+        }
+    }
+
+    /// Hands the finished lines over and publishes the engine's counters. Waits, without reading, while the outbox
+    /// is full.
+    fn deliver(&mut self, now: u64) {
+        self.delivered_ms = now;
+        self.publish();
+        let output = self.engine.output();
+        if output.is_empty() {
+            return;
+        }
+        self.shared
+            .counters
+            .add(Count::BytesOut, output.len() as u64);
+        if self.shared.outbox.put(output) {
+            return;
+        }
+        self.shared.counters.add(Count::Stalls, 1);
+        while self.shared.outbox.is_full() && !self.stopping() {
+            system::wait_one(self.shared.wake.as_fd());
+            self.shared.wake.clear();
+        }
+    }
+
+    fn publish(&self) {
+        let engine = self.engine.counters();
+        for (count, value) in [
+            (Count::Records, engine.records),
+            (Count::Events, engine.events),
+            (Count::Control, engine.control),
+            (Count::Unreadable, engine.unreadable),
+            (Count::Incomplete, engine.incomplete),
+            (Count::Late, engine.late),
+            (Count::Gaps, engine.gaps),
+        ] {
+            self.shared.counters.set(count, value);
+        }
+    }
+
+    /// The socket has ended: what is open is given out, then only a stop is waited for.
+    fn rest(&mut self, now: u64) {
+        self.engine.flush();
+        self.deliver(now);
+        self.shared.counters.set(Count::Ended, 1);
+        while !self.stopping() {
+            system::wait_one(self.shared.wake.as_fd());
+            self.shared.wake.clear();
+        }
+    }
+
+    /// Reads what the socket still holds and ends what is open.
+    fn last(&mut self) {
+        let end = self.now() + LAST_DRAIN_MS;
+        loop {
+            let now = self.now();
+            match self.receive(now) {
+                Found::Full if now < end => {
+                    if self.engine.output().len() >= BATCH_BYTES {
+                        self.deliver(now);
+                    }
+                }
+                _ => break,
+            }
+        }
+        self.engine.flush();
+        self.deliver(self.now());
+    }
+}

@@ -1,0 +1,155 @@
+//! The few system calls of the listener, each as one safe function.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+/// Turns a C return value into a result: negative is `errno`.
+fn check(value: libc::c_int) -> io::Result<libc::c_int> {
+    if value < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(value)
+    }
+}
+
+/// A bell between threads, and to an event loop: an eventfd, readable from `ring` to `clear`.
+pub struct Bell(OwnedFd);
+
+impl Bell {
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: eventfd takes no pointers; a descriptor it returns is new and ours alone.
+        let fd = unsafe {
+            OwnedFd::from_raw_fd(check(libc::eventfd(
+                0,
+                libc::EFD_CLOEXEC | libc::EFD_NONBLOCK,
+            ))?)
+        };
+        Ok(Self(fd))
+    }
+
+    /// Cannot fail but by overflow of the counter at 2^64, when the bell rings anyhow.
+    pub fn ring(&self) {
+        let one = 1_u64.to_ne_bytes();
+        // SAFETY: writes the 8 bytes of `one` to a descriptor that self keeps open.
+        unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+    }
+
+    pub fn clear(&self) {
+        let mut count = [0_u8; 8];
+        // SAFETY: reads at most the 8 bytes of `count` from a descriptor that self keeps open.
+        unsafe { libc::read(self.0.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// A descriptor of our own for the socket behind `fd`, and the socket's type (SOCK_RAW ...). `ENOTSOCK`, `EBADF`, or
+/// `EPROTOTYPE` for a stream, which has no packets.
+pub fn own_socket(fd: i32) -> io::Result<(OwnedFd, libc::c_int)> {
+    // SAFETY: fcntl with F_DUPFD_CLOEXEC takes no pointers; a descriptor it returns is new and ours alone.
+    let own = unsafe { OwnedFd::from_raw_fd(check(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3))?) };
+    let mut kind: libc::c_int = 0;
+    let mut length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes into `kind`, an int, which is what SO_TYPE holds.
+    check(unsafe {
+        libc::getsockopt(
+            own.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_TYPE,
+            (&raw mut kind).cast(),
+            &raw mut length,
+        )
+    })?;
+    if kind == libc::SOCK_STREAM {
+        Err(io::Error::from_raw_os_error(libc::EPROTOTYPE))
+    } else {
+        Ok((own, kind))
+    }
+}
+
+/// Sleeps until one of `fds` is readable or in error, or `timeout_ms` (negative: for ever) has passed.
+pub fn wait(fds: &[BorrowedFd<'_>; 2], timeout_ms: i32) {
+    let mut polled = fds.map(|fd| libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    });
+    // SAFETY: `polled` is an array of two pollfd, alive for the call. EINTR is a short sleep, no more.
+    unsafe {
+        libc::poll(
+            polled.as_mut_ptr(),
+            polled.len() as libc::nfds_t,
+            timeout_ms,
+        )
+    };
+}
+
+/// Sleeps until `fd` is readable or in error.
+pub fn wait_one(fd: BorrowedFd<'_>) {
+    wait(&[fd, fd], -1);
+}
+
+/// Sleeps for `pause`; the kernel's timer slack (50 µs by default) comes on top.
+pub fn sleep(pause: Duration) {
+    let request = libc::timespec {
+        tv_sec: pause.as_secs() as libc::time_t,
+        tv_nsec: libc::c_long::from(pause.subsec_nanos() as i32),
+    };
+    // SAFETY: `request` is a valid timespec; the remainder is not asked for.
+    unsafe { libc::nanosleep(&raw const request, std::ptr::null_mut()) };
+}
+
+fn read_clock(clock: libc::clockid_t) -> Option<Duration> {
+    let mut now = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: the kernel fills `now` when it returns 0, and only then is it read.
+    let now = unsafe {
+        if libc::clock_gettime(clock, now.as_mut_ptr()) != 0 {
+            return None;
+        }
+        now.assume_init()
+    };
+    Some(Duration::new(
+        u64::try_from(now.tv_sec).ok()?,
+        u32::try_from(now.tv_nsec).ok()?,
+    ))
+}
+
+/// Milliseconds of CLOCK_MONOTONIC.
+pub fn monotonic_ms() -> u64 {
+    read_clock(libc::CLOCK_MONOTONIC).map_or(0, |now| now.as_millis() as u64)
+}
+
+/// The CPU clock of the calling thread, readable from any thread of the process while this one lives.
+pub fn thread_cpu_clock() -> Option<libc::clockid_t> {
+    let mut clock: libc::clockid_t = 0;
+    // SAFETY: pthread_self is always valid for its caller; the id is written to `clock`.
+    let failed = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &raw mut clock) };
+    (failed == 0).then_some(clock)
+}
+
+/// Nanoseconds of CPU on `clock`; None when its thread is gone.
+pub fn cpu_ns(clock: libc::clockid_t) -> Option<u64> {
+    read_clock(clock).map(|time| time.as_nanos() as u64)
+}
+
+/// Runs `spawn` with every signal blocked, so that a thread it makes never takes one meant for Python.
+pub fn without_signals<T>(spawn: impl FnOnce() -> T) -> T {
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset fills `all` before it is used; pthread_sigmask then fills `before`. Neither can fail with
+    // these arguments.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+    }
+    let result = spawn();
+    // SAFETY: `before` was filled above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    result
+}

@@ -1,0 +1,1 @@
+"""tsauditd: kernel audit records in, one ECS JSON object per event out."""

@@ -1,0 +1,104 @@
+"""Bytes in, JSON out: the compiled core (rust/core) and the thread that feeds it from a socket (rust/python).
+
+Times are milliseconds since the epoch. JSON output is always whole lines, each ending in a newline.
+"""
+
+from collections.abc import Sequence
+from typing import final
+
+__version__: str
+
+def syscall_number(arch: str, name: str) -> int | None:
+    """The number of a system call on an architecture, both named as the kernel's audit does (x86_64, i386, aarch64,
+    ...); None if either is unknown."""
+
+@final
+class Decoder:
+    """Audit logs in any cut, JSON lines out. One decoder reads one stream of files in order.
+
+    Records of an event are joined across the files of a rotated set. Memory is bounded whatever the input.
+    """
+
+    def __new__(
+        cls,
+        *,
+        original: bool = False,
+        resolve: bool = False,
+        since: int | None = None,
+        until: int | None = None,
+        max_argument_bytes: int = 2_097_152,
+    ) -> Decoder:
+        """original: add event.original. resolve: name users and groups as this machine does. since, until: keep
+        events with since <= time < until (milliseconds). max_argument_bytes: the longest process.args kept."""
+
+    def feed(self, data: bytes, /) -> bytes:
+        """Reads the next bytes of the current file, cut anywhere, and returns the lines of the events completed."""
+
+    def end_file(self) -> bytes:
+        """Ends the current file: a last line without a newline is read. Open events go on into the next file."""
+
+    def finish(self) -> bytes:
+        """Ends the input: everything still open is returned."""
+
+    def unreadable(self) -> list[tuple[int, str, str]]:
+        """Takes the unreadable lines seen since the last call: (line number in its file from 1, why, the text).
+
+        At most 1,000 are kept between calls; counters() has them all.
+        """
+
+    def counters(self) -> dict[str, int]:
+        """lines, records, events, unreadable, incomplete, late, gaps (serials never seen)."""
+
+@final
+class Listener:
+    """A thread that drains audit packets from a datagram socket and turns them into JSON lines, off the GIL."""
+
+    def __new__(
+        cls,
+        fd: int,
+        *,
+        early: Sequence[bytes] = (),
+        netlink: bool = True,
+        gather_us: int = 100,
+        original: bool = False,
+        host_name: str | None = None,
+        host_id: str | None = None,
+        boot_id: str | None = None,
+        max_argument_bytes: int = 2_097_152,
+    ) -> Listener:
+        """fd: an open datagram socket; a descriptor of its own is made, so the caller may close his, and the socket
+        lives until stop(). early: packets read before the listener was there. netlink: take the kernel's packets only
+        (false for a socket that replays stored packets). gather_us: the pause before draining while packets come
+        densely, in microseconds, at most 1,000,000; 0 for none.
+
+        From start() to stop() nothing else may receive from the socket: what it asks (to give the audit pid back,
+        say) goes over another one, or the thread takes the answer. Names of users and groups are this machine's; one
+        that is not known at once is missing in that event and there in the next.
+
+        Raises OSError if fd is not a datagram socket (EBADF, ENOTSOCK, EPROTOTYPE), ValueError for gather_us."""
+
+    def start(self) -> None:
+        """Starts the thread. Raises RuntimeError when it was started before."""
+
+    def fileno(self) -> int:
+        """An eventfd that is readable while take() has something to give; valid as long as this object.
+
+        Rung once for a batch: at once for an event after a rest, each few milliseconds under load.
+        """
+
+    def take(self) -> bytes:
+        """Takes the JSON lines of the events completed since the last call; empty if there are none."""
+
+    def counters(self) -> dict[str, int]:
+        """packets, records, events, overruns (ENOBUFS), rejected (sender not the kernel), truncated (longer than
+        20,480 bytes), control, unreadable, incomplete, late, gaps, stalls (64 MiB waited for take(), so reading
+        stopped until it came), wakeups, pauses (to gather), receives (system calls), bytes_in, bytes_out, ended (1
+        once nothing more will be read: the socket failed or its peer closed it, or stop()), cpu_ns (of the thread).
+
+        True to the thread's last batch; cpu_ns to this moment.
+        """
+
+    def stop(self) -> None:
+        """Reads what the socket still holds (at most for a second, if it does not become empty), ends the open
+        events, stops the thread and joins it. What is finished is still there to take(). Harmless a second time.
+        Dropping the object does the same."""

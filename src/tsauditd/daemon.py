@@ -1,0 +1,163 @@
+"""The daemon: takes the kernel's records, hands the events on, and puts everything back when it ends."""
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import uvloop
+
+from tsauditd.config import Config
+from tsauditd.event import Listener, ListenerCounters, listener_counters
+from tsauditd.pipeline import Losses, Origin, Pipeline
+from tsauditd.sinks import open_sink
+
+_TICK = 1.0
+"""Seconds between two looks at the kernel's count of lost records."""
+
+_PATIENCE = 2.0
+"""Seconds that a slow reader gets at the end to take what waits for it."""
+
+
+class Source(Protocol):
+    """Where packets come from, and what it takes to leave it as it was found."""
+
+    fd: int
+    """The datagram socket."""
+
+    early: list[bytes]
+    """Packets that came before there was a listener."""
+
+    netlink: bool
+    """Whether the kernel is the only sender to trust; false for a replay."""
+
+    def lost(self) -> int:
+        """Records that the kernel has lost since the source was opened."""
+
+    def quieten(self) -> None:
+        """Puts rules and the enabled flag back, so that no more events arise, and waits for the kernel's queue."""
+
+    def close(self) -> None:
+        """Puts back the rest and gives back the socket. May be called without `quieten`."""
+
+
+def run_daemon(config: Config, say: Callable[[str], None]) -> int:
+    """Runs until SIGINT, SIGTERM or SIGHUP, or until nobody reads the output any more; returns the exit code.
+
+    `say` tells a line on standard error. Raises NotPrivileged, NoAudit, BadConfiguration or another TsauditdError
+    when it cannot begin, OSError when the output cannot be opened.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(config, say))
+
+
+async def _run(config: Config, say: Callable[[str], None]) -> int:
+    from tsauditd.attachment import attach
+
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    # From here on a signal waits for the loop: nothing can end the process between changing the kernel's state and
+    # being ready to put it back.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    sink = open_sink(config.output.path, loop, config.output.queue_bytes)
+    origin = this_host()
+    pipeline = Pipeline([sink], origin, say=say, wall=time.time)
+    try:
+        source = attach(config.kernel, say)
+        try:
+            summary = await serve(source, pipeline, config, origin, stop)
+        finally:
+            source.close()
+    finally:
+        pipeline.close(_PATIENCE)
+    say(str(summary))
+    return 0
+
+
+def this_host() -> Origin:
+    """The host's name, its id (machine-id(5)) and this boot's id, as ECS names them; what is not there is left out."""
+    return Origin(
+        socket.gethostname() or None, _content("/etc/machine-id"), _content("/proc/sys/kernel/random/boot_id")
+    )
+
+
+def _content(path: str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="ascii").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What the daemon did between its start and its end."""
+
+    counters: ListenerCounters
+    losses: Losses
+    cpu_ns: int
+
+    def __str__(self) -> str:
+        events = self.counters["events"]
+        each = f"{self.cpu_ns / 1000 / events:.1f} µs" if events else "no"
+        losses = self.losses
+        lost = f"{losses.kernel} lost"
+        for count, what in (
+            (losses.overrun, "overruns"),
+            (losses.gap, "missing"),
+            (losses.dropped, "dropped"),
+        ):
+            lost += f", {count} {what}" if count else ""
+        return f"{events} events, {self.counters['records']} records, {lost}, {each} CPU per event"
+
+
+async def serve(
+    source: Source, pipeline: Pipeline, config: Config, origin: Origin, stop: asyncio.Event
+) -> Summary:
+    """Delivers the source's events until `stop` is set, then everything that is still on its way.
+
+    CPU is the whole process's, user and system (CLOCK_PROCESS_CPUTIME_ID: the scheduler's own account of all
+    threads), from here to the last event. Raises OSError when the listener cannot be made.
+    """
+    loop = asyncio.get_running_loop()
+    began = time.process_time_ns()
+    listener = Listener(
+        source.fd,
+        early=source.early,
+        netlink=source.netlink,
+        original=config.events.original,
+        host_name=origin.host_name,
+        host_id=origin.host_id,
+        boot_id=origin.boot_id,
+        max_argument_bytes=config.events.max_argument_bytes,
+    )
+
+    def batch() -> None:
+        if lines := listener.take():
+            pipeline.deliver(lines)
+        if pipeline.finished:
+            stop.set()
+
+    def tell() -> None:
+        counters = listener_counters(listener)
+        pipeline.tell(source.lost(), counters["overruns"], counters["gaps"])
+
+    listener.start()
+    loop.add_reader(listener.fileno(), batch)
+    try:
+        while not stop.is_set():
+            try:
+                await asyncio.wait_for(stop.wait(), _TICK)
+            except TimeoutError:
+                tell()
+    finally:
+        loop.remove_reader(listener.fileno())
+        source.quieten()
+        listener.stop()
+    batch()
+    tell()
+    return Summary(listener_counters(listener), pipeline.losses, time.process_time_ns() - began)

@@ -1,0 +1,100 @@
+"""The typed face of the compiled core, and what a sink must offer.
+
+The only module that imports `tsauditd._core`; everything else imports from here.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, TypedDict, cast
+
+from tsauditd._core import Decoder, Listener, syscall_number
+from tsauditd._core import __version__ as VERSION  # noqa: N812 - a constant by nature
+
+__all__ = [
+    "VERSION",
+    "Decoder",
+    "DecoderCounters",
+    "Listener",
+    "ListenerCounters",
+    "Sink",
+    "SinkHealth",
+    "decoder_counters",
+    "listener_counters",
+    "syscall_number",
+]
+
+
+class DecoderCounters(TypedDict):
+    """What a Decoder has counted since it was made; `gaps` are serials never seen."""
+
+    lines: int
+    records: int
+    events: int
+    unreadable: int
+    incomplete: int
+    late: int
+    gaps: int
+
+
+class ListenerCounters(TypedDict):
+    """What a Listener has counted since it was made; see the stub for the meaning of each."""
+
+    packets: int
+    records: int
+    events: int
+    overruns: int
+    rejected: int
+    control: int
+    unreadable: int
+    incomplete: int
+    late: int
+    gaps: int
+    wakeups: int
+    receives: int
+    bytes_in: int
+    bytes_out: int
+    cpu_ns: int
+
+
+def decoder_counters(decoder: Decoder) -> DecoderCounters:
+    """The decoder's counters, typed."""
+    return cast("DecoderCounters", decoder.counters())
+
+
+def listener_counters(listener: Listener) -> ListenerCounters:
+    """The listener's counters, typed."""
+    return cast("ListenerCounters", listener.counters())
+
+
+@dataclass(frozen=True, slots=True)
+class SinkHealth:
+    """How a sink does: bytes written, bytes waiting, events dropped for want of room, and the last error's text."""
+
+    written: int
+    waiting: int
+    dropped: int
+    error: str | None
+
+
+class Sink(Protocol):
+    """Where JSON lines go. Takes the bytes that all sinks share; never blocks the loop, never raises."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it, as given in the configuration: a path or `-`."""
+
+    @property
+    def room(self) -> int:
+        """How many bytes it would take now without dropping any."""
+
+    def write(self, lines: bytes) -> None:
+        """Takes whole JSON lines. What there is no room for is dropped, the newest first, and counted."""
+
+    def health(self) -> SinkHealth:
+        """How it does."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether its reader has gone for good: nothing that is written will arrive."""
+
+    def close(self, patience: float) -> None:
+        """Writes out what waits, for at most so many seconds, then lets go of what it opened."""

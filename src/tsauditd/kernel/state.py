@@ -1,0 +1,87 @@
+"""The kernel's audit state as it was found, to be put back exactly."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tsauditd.errors import TsauditdError
+from tsauditd.kernel import status as kernel_status
+from tsauditd.kernel.netlink import Control, using
+from tsauditd.kernel.registration import release
+from tsauditd.kernel.rules.load import add_rule, delete_rule, difference, list_rules
+from tsauditd.kernel.status import AuditStatus, status
+
+
+class RestoreFailed(TsauditdError):
+    """Some of the state could not be put back; `problems` has one line for each part."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(f"the kernel's audit state is not as it was: {'; '.join(problems)}")
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The status and the rules, as payloads of AUDIT_LIST_RULES, at one moment."""
+
+    status: AuditStatus
+    rules: tuple[bytes, ...]
+
+
+_SETTINGS: tuple[tuple[str, Callable[[int, Control], object]], ...] = (
+    ("failure", kernel_status.set_failure),
+    ("rate_limit", kernel_status.set_rate_limit),
+    ("backlog_limit", kernel_status.set_backlog_limit),
+    ("backlog_wait_time", kernel_status.set_backlog_wait_time),
+    ("enabled", kernel_status.set_enabled),
+)
+"""In the order in which they are put back: auditing is turned off last, so that what is changed is recorded."""
+
+
+class KernelState:
+    """Takes and restores snapshots of the kernel's audit state."""
+
+    def __init__(self, control: Control | None = None) -> None:
+        self._control = control
+
+    def snapshot(self) -> Snapshot:
+        """The state now. Raises NotPrivileged, NoAudit or KernelRefused."""
+        with using(self._control) as link:
+            return Snapshot(status(link), tuple(list_rules(link)))
+
+    def restore(self, wanted: Snapshot) -> None:
+        """Makes the state what it was: rules and their order, the settings, and the audit pid if this process has it.
+
+        Counters (lost, backlog_wait_time_actual) are not settings and stay. Goes on after a part that fails and
+        raises RestoreFailed in the end. A kernel that is locked (enabled is 2) is told of and never written to.
+        """
+        problems: list[str] = []
+
+        def attempt(what: str, act: Callable[..., object], *arguments: object) -> None:
+            try:
+                act(*arguments)
+            except TsauditdError as error:
+                problems.append(f"{what}: {error}")
+
+        with using(self._control) as link:
+            now = self.snapshot()
+            changes = difference(now.rules, wanted.rules)
+            settings = [
+                (name, setter, getattr(wanted.status, name))
+                for name, setter in _SETTINGS
+                if getattr(now.status, name) != getattr(wanted.status, name)
+            ]
+            if now.status.locked:
+                if changes.delete or changes.add or settings:
+                    problems.append("auditing is locked until reboot (enabled is 2)")
+            else:
+                for payload in changes.delete:
+                    attempt("deleting a rule", delete_rule, payload, link)
+                for payload in changes.add:
+                    attempt("adding a rule", add_rule, payload, link)
+                for name, setter, value in settings:
+                    attempt(name, setter, value, link)
+            if now.status.pid == os.getpid() != wanted.status.pid:
+                attempt("audit pid", release, link)
+        if problems:
+            raise RestoreFailed(problems)

@@ -1,0 +1,135 @@
+"""Audit logs on disk: which files, in which order, and their bytes whatever compressed them."""
+
+import glob
+import gzip
+import io
+import os
+import re
+import stat
+import sys
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tsauditd.errors import TsauditdError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+STANDARD_INPUT = "-"
+CHUNK = 1 << 20
+
+_GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+# auditd numbers its rotated files (audit.log.1 is the newest); logrotate can date them (audit.log-20240501).
+_ROTATED = re.compile(
+    r"(?P<base>.*?)(?:\.(?P<number>\d{1,9})|-(?P<date>\d{8}(?:[-T_]?\d{2,6})?))?(?:\.(?:gz|zst))?",
+    re.DOTALL | re.ASCII,
+)
+
+
+class CorruptLog(TsauditdError):
+    """A compressed log ends early or is damaged; what came before the damage was read."""
+
+
+def reading_order(names: Sequence[str]) -> list[str]:
+    """The files that `names` stand for, each rotated set oldest first.
+
+    A directory stands for its `audit.log` and everything rotated from it; a name with `*`, `?` or `[` that is no
+    file is a pattern. Files belong to one set when they are in one directory and differ only by what rotation adds:
+    `.N`, `-DATE`, `.gz`, `.zst`. A set is read oldest first (highest number first, dates upwards, the bare name
+    last) where its first member was named; a file named twice is read once. Raises TsauditdError for a directory
+    or a pattern that holds nothing.
+    """
+    sets: dict[str, list[str]] = {}
+    for name in _expand(names):
+        members = sets.setdefault(_base(name), [])
+        if name not in members:
+            members.append(name)
+    return [name for members in sets.values() for name in sorted(members, key=_age)]
+
+
+def _expand(names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        path = Path(name)
+        if name != STANDARD_INPUT and path.is_dir():
+            found = [str(entry) for entry in path.iterdir() if _match(entry.name)["base"] == "audit.log"]
+            if not found:
+                message = f"{name}: this directory holds no audit.log: name the files"
+                raise TsauditdError(message)
+            yield from sorted(found)
+        elif name != STANDARD_INPUT and glob.has_magic(name) and not path.exists():
+            found = glob.glob(name)
+            if not found:
+                message = f"{name}: no file matches this pattern"
+                raise TsauditdError(message)
+            yield from sorted(found)
+        else:
+            yield name
+
+
+def _match(name: str) -> re.Match[str]:
+    found = _ROTATED.fullmatch(name)
+    assert found is not None  # every part but the base may be missing, and the base takes any text
+    return found
+
+
+def _base(name: str) -> str:
+    directory, file = os.path.split(name)
+    return os.path.join(directory, _match(file)["base"])
+
+
+def _age(name: str) -> tuple[int, int, str]:
+    """Sorts the members of a set oldest first: numbers downwards, then dates upwards, then the live file."""
+    found = _match(os.path.basename(name))
+    if found["number"]:
+        return (0, -int(found["number"]), name)
+    return (1, 0, found["date"]) if found["date"] else (2, 0, name)
+
+
+class LogReader:
+    """One log, opened: `chunks()` gives its plain bytes, at most 1 MiB at a time and as soon as there are any.
+
+    Compression is recognised by the first bytes, not by the name. Raises OSError when the file cannot be opened.
+    """
+
+    def __init__(self, name: str) -> None:
+        """`name` is a path, or `-` for standard input."""
+        self.name = "standard input" if name == STANDARD_INPUT else name
+        self._raw = io.FileIO(0 if name == STANDARD_INPUT else name, closefd=name != STANDARD_INPUT)
+        status = os.fstat(self._raw.fileno())
+        self.size = status.st_size if stat.S_ISREG(status.st_mode) else None
+        self._buffered = io.BufferedReader(self._raw, CHUNK)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._buffered.close()
+
+    @property
+    def position(self) -> int:
+        """How many bytes of the file have been read, compressed as they are."""
+        return self._raw.tell() if self.size is not None else 0
+
+    def chunks(self) -> Iterator[bytes]:
+        """The log's bytes, decompressed. Raises CorruptLog after what could be read, OSError as the system does."""
+        stream: gzip.GzipFile | zstd.ZstdFile | io.BufferedReader[io.FileIO] = self._buffered
+        magic = self._buffered.peek(4)[:4]
+        if magic.startswith(_GZIP):
+            stream = gzip.GzipFile(fileobj=self._buffered, mode="rb")
+        elif magic == _ZSTD:
+            stream = zstd.ZstdFile(self._buffered, "rb")
+        try:
+            while chunk := stream.read1(CHUNK):
+                yield chunk
+        except (EOFError, gzip.BadGzipFile, zlib.error, zstd.ZstdError) as error:
+            kind = "gzip" if isinstance(stream, gzip.GzipFile) else "zstd"
+            message = f"{self.name}: damaged {kind} data: {error}"
+            raise CorruptLog(message) from error

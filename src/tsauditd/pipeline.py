@@ -1,0 +1,147 @@
+"""Batches from the core to every sink, and losses told in the stream itself the moment they are known."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from datetime import UTC, datetime
+
+from tsauditd.event import Sink
+
+ECS_VERSION = "8.17.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What never arrived, since the daemon's start. Records, but `overrun` counts times and `dropped` events."""
+
+    kernel: int = 0
+    """Records that the kernel lost, its backlog being full (AUDIT_GET, lost)."""
+
+    overrun: int = 0
+    """Times that the socket's buffer overran (recvmsg(2), ENOBUFS)."""
+
+    gap: int = 0
+    """Serials never seen: events lost on the way, whoever lost them."""
+
+    dropped: int = 0
+    """Events dropped by this sink's full queue."""
+
+    def __sub__(self, other: "Losses") -> "Losses":
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Losses(*(max(mine - theirs, 0) for mine, theirs in pairs))
+
+    def __bool__(self) -> bool:
+        return any(astuple(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The host that events of the daemon's own come from; None is left out."""
+
+    host_name: str | None = None
+    host_id: str | None = None
+    boot_id: str | None = None
+
+
+def loss_event(new: Losses, total: Losses, origin: Origin, when: float) -> bytes:
+    """The event, one JSON line, that tells what was lost since the one before. `when` is seconds since the epoch.
+
+    ECS has no kind of its own for it: `pipeline_error` would mark this event as damaged, which it is not.
+    """
+    what = {
+        "kernel": f"{new.kernel} records lost in the kernel",
+        "overrun": f"{new.overrun} overruns of the socket",
+        "gap": f"{new.gap} serials never seen",
+        "dropped": f"{new.dropped} events dropped by a full queue",
+    }
+    lost = {f.name: getattr(new, f.name) for f in fields(new) if getattr(new, f.name)}
+    host = {"name": origin.host_name, "id": origin.host_id, "boot": {"id": origin.boot_id}}
+    document = {
+        "@timestamp": datetime.fromtimestamp(when, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
+        "ecs": {"version": ECS_VERSION},
+        "event": {
+            "kind": "event",
+            "module": "auditd",
+            "dataset": "auditd.log",
+            "category": ["process"],
+            "type": ["info"],
+            "action": "audit-records-lost",
+            "outcome": "failure",
+            "reason": ", ".join(what[name] for name in lost),
+        },
+        "host": _present(host),
+        "tsauditd": {"lost": {**lost, "total": {f.name: getattr(total, f.name) for f in fields(total)}}},
+    }
+    return json.dumps(_present(document), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _present(tree: Mapping[str, object]) -> dict[str, object]:
+    """The tree without what is None or empty."""
+    kept: dict[str, object] = {}
+    for key, value in tree.items():
+        inner = _present(value) if isinstance(value, Mapping) else value
+        if inner is not None and inner != {}:
+            kept[key] = inner
+    return kept
+
+
+class Pipeline:
+    """Gives each sink every batch, and its losses in its own stream."""
+
+    def __init__(
+        self, sinks: Sequence[Sink], origin: Origin, *, say: Callable[[str], None], wall: Callable[[], float]
+    ) -> None:
+        """`say` tells a line on standard error; `wall` gives seconds since the epoch."""
+        self._outlets = [_Outlet(sink) for sink in sinks]
+        self._origin = origin
+        self._say = say
+        self._wall = wall
+        self._losses = Losses()
+
+    @property
+    def finished(self) -> bool:
+        """Whether every sink's reader has gone."""
+        return all(outlet.sink.closed for outlet in self._outlets)
+
+    @property
+    def losses(self) -> Losses:
+        """All losses so far; `dropped` is the sum of the sinks'."""
+        dropped = sum(outlet.sink.health().dropped for outlet in self._outlets)
+        return Losses(self._losses.kernel, self._losses.overrun, self._losses.gap, dropped)
+
+    def deliver(self, lines: bytes) -> None:
+        """Gives whole JSON lines to every sink; they share the bytes."""
+        for outlet in self._outlets:
+            outlet.sink.write(lines)
+
+    def tell(self, kernel: int, overrun: int, gap: int) -> None:
+        """Takes the totals since the start, and tells each sink's stream what it has not been told.
+
+        What a full sink has no room for now is told later, as one. A sink's error is told on standard error once.
+        """
+        self._losses = Losses(kernel, overrun, gap)
+        for outlet in self._outlets:
+            health = outlet.sink.health()
+            if health.error != outlet.error:
+                outlet.error = health.error
+                self._say(f"{outlet.sink.name}: {health.error or 'writing again'}")
+            total = Losses(kernel, overrun, gap, health.dropped)
+            if new := total - outlet.told:
+                line = loss_event(new, total, self._origin, self._wall())
+                if outlet.sink.room >= len(line):
+                    outlet.sink.write(line)
+                    outlet.told = total
+
+    def close(self, patience: float) -> None:
+        """Closes every sink, giving each at most `patience` seconds to write out what waits."""
+        for outlet in self._outlets:
+            outlet.sink.close(patience)
+
+
+@dataclass(slots=True)
+class _Outlet:
+    """A sink, and what its stream and standard error have been told."""
+
+    sink: Sink
+    told: Losses = Losses()
+    error: str | None = None

@@ -1,0 +1,71 @@
+"""The configuration file and what the command line puts in its place."""
+
+from pathlib import Path
+
+import pytest
+
+from tsauditd.config import Config, load_config, override
+from tsauditd.errors import BadConfiguration
+
+
+def write(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "tsauditd.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, "")) == Config()
+
+
+def test_every_kind_of_value(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        '[kernel]\nobserve = true\nrules = "/etc/audit/rules.d"\nbacklog_limit = 16384\n'
+        '[output]\npath = "/var/log/x"\n',
+    )
+    config = load_config(path)
+    assert config.kernel.observe
+    assert config.kernel.rules == "/etc/audit/rules.d"
+    assert config.kernel.backlog_limit == 16384
+    assert config.output.path == "/var/log/x"
+    assert config.events == Config().events
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[kernel]\nobserv = true", "unknown key kernel.observ: did you mean kernel.observe?"),
+        ("[kernal]", "unknown key kernal: did you mean kernel?"),
+        ("xyzzy = 1", "unknown key xyzzy: known are kernel, events, output"),
+        ("[kernel]\nobserve = 1", "kernel.observe must be true or false, not 1"),
+        ("[kernel]\nbacklog_limit = true", "kernel.backlog_limit must be a whole number, not True"),
+        ("[kernel]\nbacklog_limit = 1", "kernel.backlog_limit must be from 64 to 1048576, not 1"),
+        ("[output]\npath = 5", "output.path must be a text in quotes, not 5"),
+        ("kernel = 5", "kernel is a table: write [kernel]"),
+        ("[kernel", "not TOML"),
+    ],
+)
+def test_what_is_wrong_is_told_with_the_file(tmp_path: Path, text: str, told: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(BadConfiguration) as error:
+        load_config(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert told in str(error.value)
+    assert error.value.exit_code == 6
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BadConfiguration, match="no such file"):
+        load_config(str(tmp_path / "missing"))
+    with pytest.raises(BadConfiguration, match="Is a directory"):
+        load_config(str(tmp_path))
+    (tmp_path / "latin").write_bytes(b"# \xe9\n")
+    with pytest.raises(BadConfiguration, match="not TOML"):
+        load_config(str(tmp_path / "latin"))
+
+
+def test_the_command_line_wins_where_it_speaks() -> None:
+    assert override(Config(), observe=None, rules=None, path=None) == Config()
+    changed = override(Config(), observe=True, rules="none", path="/x")
+    assert (changed.kernel.observe, changed.kernel.rules, changed.output.path) == (True, "none", "/x")
