@@ -42,7 +42,7 @@ impl Default for Opened {
 /// Records that the kernel adds when a system call ends (`audit_log_exit`, `show_special`, kernel/auditsc.c): they
 /// explain it, and do not lead an event that has another record.
 fn explains(kind: u16) -> bool {
-    matches!(kind, 1300..=1307 | 1309 | 1311..=1318 | 1320..=1323 | 1327 | 1330 | 1332 | 1333 | 1337 | 1420..=1421)
+    matches!(kind, 1300..=1307 | 1309 | 1311..=1318 | 1320..=1323 | 1327 | 1330 | 1332 | 1333 | 1337 | 1425 | 1426)
 }
 
 impl Opened {
