@@ -83,7 +83,10 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     log.write_text(RECORD.format(1))
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "tsauditd", "convert", str(log)], stdout=full, stderr=subprocess.PIPE, timeout=60
+            [sys.executable, "-m", "tsauditd", "convert", str(log)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=60,
         )
     assert done.returncode == 1
     assert done.stderr == b"tsauditd: No space left on device\n"

@@ -94,7 +94,8 @@ def test_every_example_runs(
 
 def understood(words: list[str]) -> None:
     """Fails if the command line is not one."""
-    command, name = commands, "tsauditd"
+    command: click.Command = commands
+    name = "tsauditd"
     while isinstance(command, click.Group):
         name, words = words[0], words[1:]
         command = command.commands[name]
@@ -116,7 +117,11 @@ def test_every_key_is_documented_with_its_default(project: Path) -> None:
         r"^\| `([a-z_.]+)` \| `(.+?)` \|", (project / "docs/configuration.md").read_text(), re.MULTILINE
     )
     assert dict(rows) == {
-        key: str(value).lower() if isinstance(value, bool) else f'"{value}"' if isinstance(value, str) else str(value)
+        key: str(value).lower()
+        if isinstance(value, bool)
+        else f'"{value}"'
+        if isinstance(value, str)
+        else str(value)
         for key, value in keys(Config())
     }
 

@@ -12,6 +12,9 @@ def syscall_number(arch: str, name: str) -> int | None:
     """The number of a system call on an architecture, both named as the kernel's audit does (x86_64, i386, aarch64,
     ...); None if either is unknown."""
 
+def syscall_name(arch: str, number: int) -> str | None:
+    """The name of a system call's number on an architecture, or None."""
+
 @final
 class Decoder:
     """Audit logs in any cut, JSON lines out. One decoder reads one stream of files in order.

@@ -1,14 +1,19 @@
 """The commands: what they take and what they print. What they do is elsewhere, imported when it is needed."""
 
+import json
 import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tsauditd.errors import NoAudit, NotPrivileged, TsauditdError, UsageError, visible
+
+if TYPE_CHECKING:
+    from tsauditd.kernel.rules.rule import Command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TsauditdError as error:
         return _fail(str(error), error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
+        click.echo(error.format_message(), err=True)
         return UsageError.exit_code
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "tsauditd"
@@ -161,3 +166,76 @@ def check(file: str | None) -> None:
 
     load_config(file or DEFAULT_PATH)
     click.echo(f"{file or DEFAULT_PATH}: good")
+
+
+@commands.group()
+def rules() -> None:
+    """Check, load, list and delete audit rules, in auditctl's own syntax."""
+
+
+@rules.command("check", epilog="Example: tsauditd rules check rules/demonstration.rules")
+@click.argument("files", nargs=-1, required=True, metavar="FILE|DIR...")
+def rules_check(files: tuple[str, ...]) -> None:
+    """Say whether rules files are right, without touching the kernel."""
+    for file in files:
+        for command in _rules_of(file):
+            if command.warning:
+                click.echo(f"{visible(str(command.place))}: {command.warning}", err=True)
+        click.echo(f"{visible(file)}: good")
+
+
+@rules.command("load", epilog="Example: tsauditd rules load /etc/audit/rules.d")
+@click.argument("file", metavar="FILE|DIR")
+def rules_load(file: str) -> int:
+    """Carry out a rules file, or a directory's *.rules in order, as augenrules and auditctl -R do."""
+    from tsauditd.kernel.rules.load import load
+
+    done = load(_rules_of(file))
+    for problem in done.problems:
+        _say(problem)
+    click.echo(f"{done.added} added, {done.deleted} deleted")
+    return 1 if done.failed else 0
+
+
+@rules.command("list", epilog="Example: tsauditd rules list")
+def rules_list() -> None:
+    """Print the kernel's rules, as text that load takes."""
+    from tsauditd.event import syscall_number
+    from tsauditd.kernel.rules.load import listing
+    from tsauditd.kernel.rules.names import Names
+
+    for line in listing(Names(syscall_number)):
+        click.echo(line)
+
+
+@rules.command("delete", epilog="Example: tsauditd rules delete --key demonstration")
+@click.option("--all", "everything", is_flag=True, help="Delete every rule.")
+@click.option("--key", metavar="KEY", help="Delete the rules that have this key.")
+def rules_delete(everything: bool, key: str | None) -> None:
+    """Delete the kernel's rules."""
+    if everything == (key is not None):
+        message = "say which rules to delete: --key KEY or --all"
+        raise UsageError(message)
+    from tsauditd.kernel.netlink import using
+    from tsauditd.kernel.rules.load import delete_all
+
+    with using(None) as control:
+        click.echo(f"{delete_all(control, key)} deleted")
+
+
+def _rules_of(file: str) -> "list[Command]":
+    from tsauditd.event import syscall_number
+    from tsauditd.kernel.rules.load import read_rules
+    from tsauditd.kernel.rules.names import Names
+
+    return read_rules(Path(file), Names(syscall_number))
+
+
+@commands.command(epilog="Example: tsauditd status --json")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def status(as_json: bool) -> None:
+    """Show the kernel's audit state: who gets the records, rules, losses, what waits."""
+    from tsauditd.kernel.report import render, report
+
+    data = report()
+    click.echo(json.dumps(data) if as_json else render(data), nl=as_json)

@@ -145,6 +145,8 @@ async def serve(
     def tell() -> None:
         counters = listener_counters(listener)
         pipeline.tell(source.lost(), counters["overruns"], counters["gaps"])
+        if counters["ended"]:
+            stop.set()
 
     listener.start()
     loop.add_reader(listener.fileno(), batch)

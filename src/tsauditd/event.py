@@ -6,7 +6,7 @@ The only module that imports `tsauditd._core`; everything else imports from here
 from dataclasses import dataclass
 from typing import Protocol, TypedDict, cast
 
-from tsauditd._core import Decoder, Listener, syscall_number
+from tsauditd._core import Decoder, Listener, syscall_name, syscall_number
 from tsauditd._core import __version__ as VERSION  # noqa: N812 - a constant by nature
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "SinkHealth",
     "decoder_counters",
     "listener_counters",
+    "syscall_name",
     "syscall_number",
 ]
 
@@ -43,15 +44,19 @@ class ListenerCounters(TypedDict):
     events: int
     overruns: int
     rejected: int
+    truncated: int
     control: int
     unreadable: int
     incomplete: int
     late: int
     gaps: int
+    stalls: int
     wakeups: int
+    pauses: int
     receives: int
     bytes_in: int
     bytes_out: int
+    ended: int
     cpu_ns: int
 
 

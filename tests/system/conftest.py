@@ -27,7 +27,9 @@ def take_lock() -> int:
         except BlockingIOError:
             if time.monotonic() > deadline:
                 os.close(descriptor)
-                pytest.fail(f"{AUDIT_LOCK} is held by another process for {LOCK_SECONDS:.0f} s", pytrace=False)
+                pytest.fail(
+                    f"{AUDIT_LOCK} is held by another process for {LOCK_SECONDS:.0f} s", pytrace=False
+                )
             time.sleep(0.1)
         else:
             return descriptor
@@ -46,7 +48,9 @@ def audit_lock() -> Iterator[Snapshot]:
         except TsauditdError as error:
             pytest.fail(f"system tests need the kernel's audit subsystem: {error}", pytrace=False)
         if before.status.locked:
-            pytest.fail("auditing is locked until reboot (enabled is 2): system tests cannot run", pytrace=False)
+            pytest.fail(
+                "auditing is locked until reboot (enabled is 2): system tests cannot run", pytrace=False
+            )
         try:
             yield before
         finally:

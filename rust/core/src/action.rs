@@ -89,11 +89,16 @@ impl Default for Actions {
 
 impl Actions {
     fn read(text: &'static str) -> Self {
-        let mut table =
-            Self { rows: Vec::new(), syscalls: vec![0; SyscallId::COUNT], records: HashMap::new() };
+        let mut table = Self {
+            rows: Vec::new(),
+            syscalls: vec![0; SyscallId::COUNT],
+            records: HashMap::new(),
+        };
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let columns: Vec<&'static str> = line.split('\t').collect();
-            let &[kind, what, _, ..] = columns.as_slice() else { continue };
+            let &[kind, what, _, ..] = columns.as_slice() else {
+                continue;
+            };
             let row = u16::try_from(table.rows.len()).unwrap_or_default();
             match kind {
                 "syscall" => {
@@ -118,22 +123,43 @@ impl Actions {
     /// The row of a system call; the first row is everyone's.
     #[must_use]
     pub fn of_syscall(&self, syscall: Option<SyscallId>) -> Option<&Action> {
-        let row = syscall.and_then(|id| self.syscalls.get(id.index())).copied().unwrap_or_default();
+        let row = syscall
+            .and_then(|id| self.syscalls.get(id.index()))
+            .copied()
+            .unwrap_or_default();
         self.rows.get(row as usize)
     }
 
     /// The row of a record type, given which fields the event has.
     pub fn of_record(&self, kind: u16, mut has: impl FnMut(FieldName) -> bool) -> Option<&Action> {
         let rows = self.records.get(&kind)?;
-        rows.iter().filter_map(|row| self.rows.get(*row as usize)).find(|row| row.only_if.is_none_or(&mut has))
+        rows.iter()
+            .filter_map(|row| self.rows.get(*row as usize))
+            .find(|row| row.only_if.is_none_or(&mut has))
     }
 }
 
 impl Action {
     fn read(columns: &[&'static str]) -> Self {
-        let column = |place: usize| columns.get(place).copied().filter(|text| *text != "-").unwrap_or_default();
-        let list = |place: usize| column(place).split(',').filter(|text| !text.is_empty()).collect::<Vec<_>>();
-        let names = |place: usize| list(place).into_iter().map(FieldName::new).collect::<Vec<_>>();
+        let column = |place: usize| {
+            columns
+                .get(place)
+                .copied()
+                .filter(|text| *text != "-")
+                .unwrap_or_default()
+        };
+        let list = |place: usize| {
+            column(place)
+                .split(',')
+                .filter(|text| !text.is_empty())
+                .collect::<Vec<_>>()
+        };
+        let names = |place: usize| {
+            list(place)
+                .into_iter()
+                .map(FieldName::new)
+                .collect::<Vec<_>>()
+        };
         Self {
             action: column(2),
             category: list(3),
@@ -165,7 +191,10 @@ impl Action {
 
 impl FieldName {
     fn new(text: &'static str) -> Self {
-        Self { number: fields::number(text.as_bytes()), text }
+        Self {
+            number: fields::number(text.as_bytes()),
+            text,
+        }
     }
 
     /// Whether a field of this number and label is meant.
@@ -183,21 +212,37 @@ mod tests {
     fn every_row_is_found_again() {
         let text = include_str!("../data/actions.tsv");
         let table = Actions::default();
-        let named: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).skip(1).collect();
+        let named: Vec<_> = text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .skip(1)
+            .collect();
         assert_eq!(table.rows.len(), named.len());
         for line in named {
             let columns: Vec<_> = line.split('\t').collect();
             assert_eq!(columns.len(), 15, "{line}");
             if columns[0] == "record" {
-                assert!(tables::record_type_number(columns[1].as_bytes()).is_some(), "{line}");
+                assert!(
+                    tables::record_type_number(columns[1].as_bytes()).is_some(),
+                    "{line}"
+                );
             } else if columns[1] != "*" {
-                assert!(SyscallId::from_name(columns[1].as_bytes()).is_some(), "{line}");
+                assert!(
+                    SyscallId::from_name(columns[1].as_bytes()).is_some(),
+                    "{line}"
+                );
             }
         }
         let open = SyscallId::from_name(b"openat");
         assert_eq!(table.of_syscall(open).unwrap().action, "opened-file");
         assert_eq!(table.of_syscall(None).unwrap().category, ["process"]);
-        assert_eq!(table.of_record(1400, |field| field.text == "apparmor").unwrap().action, "violated-apparmor-policy");
+        assert_eq!(
+            table
+                .of_record(1400, |field| field.text == "apparmor")
+                .unwrap()
+                .action,
+            "violated-apparmor-policy"
+        );
         assert_eq!(table.of_record(1006, |_| true).unwrap().users, Users::Login);
     }
 }

@@ -107,20 +107,38 @@ impl Event {
     /// The bytes of a span.
     #[must_use]
     pub fn at(&self, span: Span) -> &[u8] {
-        self.bytes.get(span.start as usize..span.end as usize).unwrap_or_default()
+        self.bytes
+            .get(span.start as usize..span.end as usize)
+            .unwrap_or_default()
     }
 
     fn keep(&mut self, text: &[u8]) -> Span {
         let start = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
         self.bytes.extend_from_slice(text);
-        Span { start, end: u32::try_from(self.bytes.len()).unwrap_or(u32::MAX) }
+        Span {
+            start,
+            end: u32::try_from(self.bytes.len()).unwrap_or(u32::MAX),
+        }
     }
 
     fn add(&mut self, record: &Record<'_>) {
-        let name = if record.name.is_empty() { Span::default() } else { self.keep(record.name) };
+        let name = if record.name.is_empty() {
+            Span::default()
+        } else {
+            self.keep(record.name)
+        };
         let body = self.keep(record.body);
-        let enriched = if record.enriched.is_empty() { Span::default() } else { self.keep(record.enriched) };
-        self.parts.push(Part { kind: record.kind, name, body, enriched });
+        let enriched = if record.enriched.is_empty() {
+            Span::default()
+        } else {
+            self.keep(record.enriched)
+        };
+        self.parts.push(Part {
+            kind: record.kind,
+            name,
+            body,
+            enriched,
+        });
     }
 
     fn size(&self) -> usize {
@@ -202,13 +220,22 @@ impl Assembler {
     /// Files a record; events that are over are added to `done`. `now`: milliseconds of any steady clock (live).
     pub fn push(&mut self, record: &Record<'_>, now: u64, done: &mut Vec<Event>) {
         self.records += 1;
-        let now = if self.source == Source::Live { now } else { self.records };
+        let now = if self.source == Source::Live {
+            now
+        } else {
+            self.records
+        };
         self.last = now;
-        let key = Key { node: self.node_key(record.node), stamp: record.stamp };
+        let key = Key {
+            node: self.node_key(record.node),
+            stamp: record.stamp,
+        };
         if self.current.as_ref().is_none_or(|event| event.key != key) {
             self.change_current(key, record, done);
         }
-        let Some(event) = self.current.as_mut() else { return };
+        let Some(event) = self.current.as_mut() else {
+            return;
+        };
         event.touched = now;
         event.ended |= ends(record.kind, self.source, event.parts.is_empty());
         if record.kind != kind::EOE {
@@ -240,7 +267,11 @@ impl Assembler {
 
     /// Ends the input: everything open comes out, oldest first.
     pub fn flush(&mut self, done: &mut Vec<Event>) {
-        let reason = if self.source == Source::Live { Incomplete::EndOfInput } else { Incomplete::Timeout };
+        let reason = if self.source == Source::Live {
+            Incomplete::EndOfInput
+        } else {
+            Incomplete::Timeout
+        };
         while let Some((key, _)) = self.order.pop_front() {
             self.finish_open(key, reason, done);
         }
@@ -309,7 +340,10 @@ impl Assembler {
         } else if key.node == 0 {
             self.own_gaps.observe(key.stamp.serial);
         } else if self.gaps.len() < MOST_NODES || self.gaps.contains_key(&key.node) {
-            self.gaps.entry(key.node).or_default().observe(key.stamp.serial);
+            self.gaps
+                .entry(key.node)
+                .or_default()
+                .observe(key.stamp.serial);
         }
         let mut event = self.spare.pop().unwrap_or_default();
         event.stamp = record.stamp;
@@ -350,7 +384,11 @@ impl Assembler {
             return;
         }
         event.incomplete = match reason {
-            Some(Incomplete::Timeout | Incomplete::EndOfInput) if event.ended || !self.wants_end(&event) => None,
+            Some(Incomplete::Timeout | Incomplete::EndOfInput)
+                if event.ended || !self.wants_end(&event) =>
+            {
+                None
+            }
             other => other,
         };
         done.push(event);
@@ -367,7 +405,9 @@ impl Assembler {
             self.order.retain(|(key, _)| self.open.contains_key(key));
         }
         while self.open.len() > MOST_OPEN || self.open_bytes > MOST_BYTES {
-            let Some((key, _)) = self.order.pop_front() else { return };
+            let Some((key, _)) = self.order.pop_front() else {
+                return;
+            };
             self.finish_open(key, Incomplete::Evicted, done);
         }
     }
@@ -400,7 +440,8 @@ impl Assembler {
             return now >= touched.saturating_add(BUSY);
         }
         let elsewhere = self.current.as_ref().is_some_and(|event| {
-            event.key.node == key.node && event.stamp.seconds.abs_diff(key.stamp.seconds) >= SECONDS_PAST
+            event.key.node == key.node
+                && event.stamp.seconds.abs_diff(key.stamp.seconds) >= SECONDS_PAST
         });
         elsewhere || now >= touched.saturating_add(RECORDS_PAST)
     }

@@ -99,10 +99,18 @@ impl Engine {
     /// An engine with nothing read.
     #[must_use]
     pub fn new(settings: Settings, names: Box<dyn Names + Send>) -> Self {
-        let source = if settings.log { Source::Log } else { Source::Live };
+        let source = if settings.log {
+            Source::Log
+        } else {
+            Source::Live
+        };
         Self {
             assembler: Assembler::new(source),
-            renderer: Renderer::new(settings.host.clone(), settings.original, settings.max_argument_bytes),
+            renderer: Renderer::new(
+                settings.host.clone(),
+                settings.original,
+                settings.max_argument_bytes,
+            ),
             settings,
             names,
             done: Vec::new(),
@@ -120,7 +128,12 @@ impl Engine {
         match packet(datagram) {
             Packet::Record { kind, text } => match header(text) {
                 Some((stamp, body)) => {
-                    let record = Record { kind, stamp, body, ..Record::default() };
+                    let record = Record {
+                        kind,
+                        stamp,
+                        body,
+                        ..Record::default()
+                    };
                     self.record(&record, now);
                 }
                 None => self.refuse("a packet without audit(time:serial)", text),
@@ -191,7 +204,11 @@ impl Engine {
     /// What was seen so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        Counters { late: self.assembler.late(), gaps: self.assembler.gaps(), ..self.counters }
+        Counters {
+            late: self.assembler.late(),
+            gaps: self.assembler.gaps(),
+            ..self.counters
+        }
     }
 
     /// Takes what could not be read since the last call; of very much only the first part is kept.
@@ -227,7 +244,9 @@ impl Engine {
             let wanted = self.settings.since.is_none_or(|since| time >= since)
                 && self.settings.until.is_none_or(|until| time < until);
             if wanted {
-                let whole = self.renderer.write(&event, self.names.as_mut(), &mut self.out);
+                let whole = self
+                    .renderer
+                    .write(&event, self.names.as_mut(), &mut self.out);
                 self.counters.events += 1;
                 self.counters.incomplete += u64::from(!whole);
             } else {
@@ -240,7 +259,11 @@ impl Engine {
     fn refuse(&mut self, reason: &'static str, text: &[u8]) {
         self.counters.unreadable += 1;
         if self.unreadable.len() < MOST_UNREADABLE {
-            let line = if self.settings.log { self.line } else { self.counters.records + self.counters.unreadable };
+            let line = if self.settings.log {
+                self.line
+            } else {
+                self.counters.records + self.counters.unreadable
+            };
             let text = text.get(..UNREADABLE_TEXT).unwrap_or(text).to_vec();
             self.unreadable.push(Unreadable { line, reason, text });
         }

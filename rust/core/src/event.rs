@@ -51,7 +51,10 @@ impl Opened {
     pub fn open(&mut self, event: &Event) {
         self.fields.clear();
         self.ranges.clear();
-        self.syscall = event.parts.iter().position(|part| part.kind == kind::SYSCALL);
+        self.syscall = event
+            .parts
+            .iter()
+            .position(|part| part.kind == kind::SYSCALL);
         let leader = event.parts.iter().position(|part| !explains(part.kind));
         self.lead = leader.or(self.syscall).unwrap_or_default();
         self.actor = self.syscall.unwrap_or(self.lead);
@@ -69,7 +72,13 @@ impl Opened {
         self.actor_fields = [0; name::COUNT];
         self.repeated = false;
         let [start, end, _] = self.ranges.get(self.actor).copied().unwrap_or_default();
-        for (place, field) in self.fields.iter().enumerate().take(end as usize).skip(start as usize) {
+        for (place, field) in self
+            .fields
+            .iter()
+            .enumerate()
+            .take(end as usize)
+            .skip(start as usize)
+        {
             if let Some(slot) = self.actor_fields.get_mut(field.name as usize)
                 && field.name != name::OTHER
             {
@@ -86,12 +95,16 @@ impl Opened {
     #[must_use]
     pub fn fields(&self, part: usize) -> &[Field] {
         let [start, end, _] = self.ranges.get(part).copied().unwrap_or_default();
-        self.fields.get(start as usize..end as usize).unwrap_or_default()
+        self.fields
+            .get(start as usize..end as usize)
+            .unwrap_or_default()
     }
 
     fn enriched(&self, part: usize) -> &[Field] {
         let [_, start, end] = self.ranges.get(part).copied().unwrap_or_default();
-        self.fields.get(start as usize..end as usize).unwrap_or_default()
+        self.fields
+            .get(start as usize..end as usize)
+            .unwrap_or_default()
     }
 }
 
@@ -131,7 +144,12 @@ impl<'a> View<'a> {
 
     /// The parts of a type.
     pub fn parts(&self, kind: u16) -> impl Iterator<Item = usize> + use<'a> {
-        self.event.parts.iter().enumerate().filter(move |(_, part)| part.kind == kind).map(|(place, _)| place)
+        self.event
+            .parts
+            .iter()
+            .enumerate()
+            .filter(move |(_, part)| part.kind == kind)
+            .map(|(place, _)| place)
     }
 
     /// The first part of a type.
@@ -149,33 +167,55 @@ impl<'a> View<'a> {
     /// A field's name.
     #[must_use]
     pub fn label(&self, field: &Field) -> &'a [u8] {
-        if field.label == Span::default() { fields::literal(field.name) } else { self.event.at(field.label) }
+        if field.label == Span::default() {
+            fields::literal(field.name)
+        } else {
+            self.event.at(field.label)
+        }
     }
 
     /// A field of a part, by the number of its name.
     #[must_use]
     pub fn field(&self, part: usize, number: u8) -> Option<&'a Field> {
         if part == self.opened.actor {
-            let place = self.opened.actor_fields.get(number as usize).copied().unwrap_or_default();
-            return (place as usize).checked_sub(1).and_then(|place| self.opened.fields.get(place));
+            let place = self
+                .opened
+                .actor_fields
+                .get(number as usize)
+                .copied()
+                .unwrap_or_default();
+            return (place as usize)
+                .checked_sub(1)
+                .and_then(|place| self.opened.fields.get(place));
         }
-        self.opened.fields(part).iter().find(|field| field.name == number)
+        self.opened
+            .fields(part)
+            .iter()
+            .find(|field| field.name == number)
     }
 
     /// A field of the actor's part, as it stands there; empty without it.
     #[must_use]
     pub fn of_actor(&self, number: u8) -> &'a [u8] {
-        self.field(self.opened.actor, number).map(|field| self.value(field)).unwrap_or_default()
+        self.field(self.opened.actor, number)
+            .map(|field| self.value(field))
+            .unwrap_or_default()
     }
 
     /// The first field with one of `names` in the lead's part, the actor's, or any other.
     #[must_use]
     pub fn find(&self, names: &[crate::action::FieldName]) -> Option<(usize, &'a Field)> {
-        let parts = || [self.lead(), self.actor()].into_iter().chain(0..self.event.parts.len().min(16));
+        let parts = || {
+            [self.lead(), self.actor()]
+                .into_iter()
+                .chain(0..self.event.parts.len().min(16))
+        };
         names.iter().find_map(|wanted| {
             parts().find_map(|part| {
                 let mut fields = self.opened.fields(part).iter();
-                fields.find(|field| wanted.is(field.name, self.label(field))).map(|field| (part, field))
+                fields
+                    .find(|field| wanted.is(field.name, self.label(field)))
+                    .map(|field| (part, field))
             })
         })
     }
@@ -183,8 +223,11 @@ impl<'a> View<'a> {
     /// The name that an ENRICHED log gives for the id in the field `label` of a part.
     #[must_use]
     pub fn enriched(&self, part: usize, label: &[u8]) -> Option<&'a [u8]> {
-        let field =
-            self.opened.enriched(part).iter().find(|field| self.event.at(field.label).eq_ignore_ascii_case(label))?;
+        let field = self
+            .opened
+            .enriched(part)
+            .iter()
+            .find(|field| self.event.at(field.label).eq_ignore_ascii_case(label))?;
         let value = self.value(field);
         (!value.is_empty() && value != b"unset" && !value.starts_with(b"unknown(")).then_some(value)
     }
@@ -192,9 +235,14 @@ impl<'a> View<'a> {
     /// The machine's architecture and the system call, as far as the records tell.
     #[must_use]
     pub fn call(&self) -> (Option<Arch>, Option<SyscallId>) {
-        let arch = hex_number(self.of_actor(name::ARCH)).and_then(|elf| Arch::from_elf(u32::try_from(elf).ok()?));
+        let arch = hex_number(self.of_actor(name::ARCH))
+            .and_then(|elf| Arch::from_elf(u32::try_from(elf).ok()?));
         let number = crate::record::decimal(self.of_actor(name::SYSCALL));
-        (arch, arch.zip(number).and_then(|(arch, number)| crate::tables::syscall(arch, number)))
+        (
+            arch,
+            arch.zip(number)
+                .and_then(|(arch, number)| crate::tables::syscall(arch, number)),
+        )
     }
 
     /// Whether it went well, if the records tell: from SYSCALL's success, or the lead's res.
@@ -203,7 +251,9 @@ impl<'a> View<'a> {
         let values = [name::SUCCESS, name::RES, name::RESULT].map(|number| {
             let own = self.of_actor(number);
             if own.is_empty() {
-                self.field(self.lead(), number).map(|field| self.value(field)).unwrap_or_default()
+                self.field(self.lead(), number)
+                    .map(|field| self.value(field))
+                    .unwrap_or_default()
             } else {
                 own
             }
@@ -239,5 +289,9 @@ pub fn hex_number(text: &[u8]) -> Option<u64> {
 #[must_use]
 pub fn text<'a>(value: &'a [u8], quoted: bool, scratch: &'a mut Vec<u8>) -> &'a [u8] {
     scratch.clear();
-    if !quoted && hex::unescape(value, scratch) { scratch } else { value }
+    if !quoted && hex::unescape(value, scratch) {
+        scratch
+    } else {
+        value
+    }
 }

@@ -52,16 +52,21 @@ pub struct Field {
 #[must_use]
 pub fn literal(name: u8) -> &'static [u8] {
     let with_sign = LITERALS.get(name as usize).copied().unwrap_or_default();
-    with_sign.get(..with_sign.len().saturating_sub(1)).unwrap_or_default()
+    with_sign
+        .get(..with_sign.len().saturating_sub(1))
+        .unwrap_or_default()
 }
 
 /// The number of a name.
 #[must_use]
 pub fn number(label: &[u8]) -> u8 {
-    let known = LITERALS.iter().skip(1).position(|with_sign| {
-        with_sign.len() == label.len() + 1 && with_sign.starts_with(label)
-    });
-    known.and_then(|place| u8::try_from(place + 1).ok()).unwrap_or(name::OTHER)
+    let known = LITERALS
+        .iter()
+        .skip(1)
+        .position(|with_sign| with_sign.len() == label.len() + 1 && with_sign.starts_with(label));
+    known
+        .and_then(|place| u8::try_from(place + 1).ok())
+        .unwrap_or(name::OTHER)
 }
 
 /// Adds the fields of the bytes in `span` of `bytes` to `fields`.
@@ -72,7 +77,13 @@ pub fn number(label: &[u8]) -> u8 {
 pub fn scan(bytes: &[u8], span: Span, fields: &mut Vec<Field>) {
     let end = (span.end as usize).min(bytes.len());
     let mut first = fields.len();
-    let mut scan = Scan { bytes, at: span.start as usize, end, expected: 1, inner_end: usize::MAX };
+    let mut scan = Scan {
+        bytes,
+        at: span.start as usize,
+        end,
+        expected: 1,
+        inner_end: usize::MAX,
+    };
     while let Some(word) = scan.next() {
         match word {
             Word::Field(field) => fields.push(field),
@@ -101,7 +112,10 @@ struct Scan<'a> {
 
 #[allow(clippy::cast_possible_truncation)] // an event's bytes are bounded far below 4 GiB
 fn span(start: usize, end: usize) -> Span {
-    Span { start: start as u32, end: end as u32 }
+    Span {
+        start: start as u32,
+        end: end as u32,
+    }
 }
 
 impl Scan<'_> {
@@ -133,11 +147,21 @@ impl Scan<'_> {
         let start = self.at;
         let limit = self.limit();
         let text = self.bytes.get(start..limit).unwrap_or_default();
-        let stop = text.iter().position(|byte| matches!(byte, b'=' | b' ')).unwrap_or(text.len());
+        let stop = text
+            .iter()
+            .position(|byte| matches!(byte, b'=' | b' '))
+            .unwrap_or(text.len());
         if text.get(stop) == Some(&b'=') && stop > 0 {
             // Older programs put parentheses around a list of fields: (hostname=?, addr=?).
-            let label = span(start + usize::from(text.first() == Some(&b'(') && stop > 1), start + stop);
-            let name = number(self.bytes.get(label.start as usize..label.end as usize).unwrap_or_default());
+            let label = span(
+                start + usize::from(text.first() == Some(&b'(') && stop > 1),
+                start + stop,
+            );
+            let name = number(
+                self.bytes
+                    .get(label.start as usize..label.end as usize)
+                    .unwrap_or_default(),
+            );
             self.at = start + stop + 1;
             if name != name::OTHER {
                 self.expected = name as usize + 1;
@@ -151,14 +175,24 @@ impl Scan<'_> {
             return Some(self.braces(start, limit));
         }
         // Past the `=` of a name that is empty, so that every step moves on.
-        let stop = if stop == 0 { text.iter().position(|byte| *byte == b' ').unwrap_or(text.len()) } else { stop };
+        let stop = if stop == 0 {
+            text.iter()
+                .position(|byte| *byte == b' ')
+                .unwrap_or(text.len())
+        } else {
+            stop
+        };
         self.at = start + stop;
         Some(Word::Bare(span(start, start + stop)))
     }
 
     /// Where the field at hand must end: at the end of `msg='...'` inside it.
     fn limit(&self) -> usize {
-        if self.at < self.inner_end { self.end.min(self.inner_end) } else { self.end }
+        if self.at < self.inner_end {
+            self.end.min(self.inner_end)
+        } else {
+            self.end
+        }
     }
 
     /// Steps into `msg='...'`: it ends at the record's last quote, as what is inside may hold quotes of its own.
@@ -176,11 +210,23 @@ impl Scan<'_> {
             && let Some(length) = memchr(b'"', inside)
         {
             self.at = start + length + 2;
-            return Word::Field(Field { name, quoted: true, label, value: span(start + 1, start + 1 + length) });
+            return Word::Field(Field {
+                name,
+                quoted: true,
+                label,
+                value: span(start + 1, start + 1 + length),
+            });
         }
         if text.first() == Some(&b'{') {
-            let Word::Bare(value) = self.braces(start, limit) else { return Word::Bare(label) };
-            return Word::Field(Field { name, quoted: false, label, value });
+            let Word::Bare(value) = self.braces(start, limit) else {
+                return Word::Bare(label);
+            };
+            return Word::Field(Field {
+                name,
+                quoted: false,
+                label,
+                value,
+            });
         }
         let length = short_word(text);
         self.at = start + length;
@@ -193,7 +239,12 @@ impl Scan<'_> {
         {
             value = head;
         }
-        Word::Field(Field { name, quoted: false, label, value: span(start, start + value.len()) })
+        Word::Field(Field {
+            name,
+            quoted: false,
+            label,
+            value: span(start, start + value.len()),
+        })
     }
 
     /// `{ a b c }` as one word.
@@ -216,10 +267,19 @@ fn short_word(text: &[u8]) -> usize {
 
 /// Finds a place for a word without a name.
 fn add_bare(bytes: &[u8], word: Span, first: usize, fields: &mut Vec<Field>) {
-    let text = bytes.get(word.start as usize..word.end as usize).unwrap_or_default();
-    let own = |name, value| Field { name, quoted: false, label: Span::default(), value };
+    let text = bytes
+        .get(word.start as usize..word.end as usize)
+        .unwrap_or_default();
+    let own = |name, value| Field {
+        name,
+        quoted: false,
+        label: Span::default(),
+        value,
+    };
     let access = fields.len() > first
-        && fields.get(first).is_some_and(|field| field.name == name::SERESULT || field.name == name::MESSAGE);
+        && fields
+            .get(first)
+            .is_some_and(|field| field.name == name::SERESULT || field.name == name::MESSAGE);
     match text {
         b"avc:" | b":" | b"," => {}
         b"for" if access => {}
@@ -231,7 +291,9 @@ fn add_bare(bytes: &[u8], word: Span, first: usize, fields: &mut Vec<Field>) {
             fields.push(own(name::SEPERMS, span(start, start + length)));
         }
         _ => match fields.get_mut(first..).and_then(<[Field]>::last_mut) {
-            Some(last) if !last.quoted && last.name != name::SEPERMS && last.name != name::SERESULT => {
+            Some(last)
+                if !last.quoted && last.name != name::SEPERMS && last.name != name::SERESULT =>
+            {
                 last.value.end = word.end;
             }
             _ => fields.push(own(name::MESSAGE, word)),
@@ -247,7 +309,9 @@ mod tests {
         let bytes = text.as_bytes();
         let mut fields = Vec::new();
         scan(bytes, span(0, bytes.len()), &mut fields);
-        let at = |span: Span| String::from_utf8_lossy(&bytes[span.start as usize..span.end as usize]).into_owned();
+        let at = |span: Span| {
+            String::from_utf8_lossy(&bytes[span.start as usize..span.end as usize]).into_owned()
+        };
         fields
             .iter()
             .map(|field| {
@@ -263,7 +327,10 @@ mod tests {
 
     fn expect(text: &str, wanted: &[(&str, &str)]) {
         let got = pairs(text);
-        let got: Vec<(&str, &str)> = got.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let got: Vec<(&str, &str)> = got
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         assert_eq!(got, wanted, "{text}");
     }
 
@@ -281,7 +348,14 @@ mod tests {
     fn plain_and_quoted_values() {
         expect(
             "arch=c000003e syscall=59 exit=-2 comm=\"a b\" exe=2F62  key=(null)",
-            &[("arch", "c000003e"), ("syscall", "59"), ("exit", "-2"), ("comm", "a b"), ("exe", "2F62"), ("key", "(null)")],
+            &[
+                ("arch", "c000003e"),
+                ("syscall", "59"),
+                ("exit", "-2"),
+                ("comm", "a b"),
+                ("exe", "2F62"),
+                ("key", "(null)"),
+            ],
         );
         expect("a=\"unclosed b=1", &[("a", "\"unclosed"), ("b", "1")]);
         expect("a= b=", &[("a", ""), ("b", "")]);
@@ -292,11 +366,25 @@ mod tests {
     fn messages_within_messages() {
         expect(
             "pid=1 uid=0 msg='op=PAM:auth grantors=? acct=\"x\" res=failed'",
-            &[("pid", "1"), ("uid", "0"), ("op", "PAM:auth"), ("grantors", "?"), ("acct", "x"), ("res", "failed")],
+            &[
+                ("pid", "1"),
+                ("uid", "0"),
+                ("op", "PAM:auth"),
+                ("grantors", "?"),
+                ("acct", "x"),
+                ("res", "failed"),
+            ],
         );
         expect(
             "pid=1 msg='it isn't acct='odd one' exe=\"/x\" res=success' extra=2",
-            &[("pid", "1"), ("message", "it isn't"), ("acct", "'odd one'"), ("exe", "/x"), ("res", "success"), ("extra", "2")],
+            &[
+                ("pid", "1"),
+                ("message", "it isn't"),
+                ("acct", "'odd one'"),
+                ("exe", "/x"),
+                ("res", "success"),
+                ("extra", "2"),
+            ],
         );
         expect(
             "user pid=1 msg='PAM: accounting acct=\"root\" : exe=\"/x\" (hostname=?, addr=?, res=success)'",
@@ -317,11 +405,24 @@ mod tests {
     fn access_vectors() {
         expect(
             "avc:  denied  { read write } for  pid=7 comm=\"x\" tclass=file permissive=0",
-            &[("seresult", "denied"), ("seperms", "read write"), ("pid", "7"), ("comm", "x"), ("tclass", "file"), ("permissive", "0")],
+            &[
+                ("seresult", "denied"),
+                ("seperms", "read write"),
+                ("pid", "7"),
+                ("comm", "x"),
+                ("tclass", "file"),
+                ("permissive", "0"),
+            ],
         );
         expect(
             "pid=1 msg='avc:  denied  { send_msg } for msgtype=call dest=a'",
-            &[("pid", "1"), ("seresult", "denied"), ("seperms", "send_msg"), ("msgtype", "call"), ("dest", "a")],
+            &[
+                ("pid", "1"),
+                ("seresult", "denied"),
+                ("seperms", "send_msg"),
+                ("msgtype", "call"),
+                ("dest", "a"),
+            ],
         );
     }
 
@@ -329,7 +430,13 @@ mod tests {
     fn words_without_a_name() {
         expect("op=add rule list=4", &[("op", "add rule"), ("list", "4")]);
         expect("SADDR=unknown family(0)", &[("SADDR", "unknown family(0)")]);
-        expect("SADDR={ saddr_fam=inet laddr=1.2.3.4 lport=80 } X=1", &[("SADDR", "{ saddr_fam=inet laddr=1.2.3.4 lport=80 }"), ("X", "1")]);
+        expect(
+            "SADDR={ saddr_fam=inet laddr=1.2.3.4 lport=80 } X=1",
+            &[
+                ("SADDR", "{ saddr_fam=inet laddr=1.2.3.4 lport=80 }"),
+                ("X", "1"),
+            ],
+        );
         expect("initialized", &[("message", "initialized")]);
     }
 }

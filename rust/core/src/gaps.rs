@@ -15,14 +15,19 @@ pub struct Gaps {
 
 impl Default for Gaps {
     fn default() -> Self {
-        Self { newest: None, seen: vec![0; WINDOW / 64], missing: 0 }
+        Self {
+            newest: None,
+            seen: vec![0; WINDOW / 64],
+            missing: 0,
+        }
     }
 }
 
 impl Gaps {
     /// Takes note of an event's serial, in any order, repeats included.
     pub fn observe(&mut self, serial: u64) {
-        #[allow(clippy::cast_possible_truncation)] // the kernel's own width: a longer serial has wrapped
+        #[allow(clippy::cast_possible_truncation)]
+        // the kernel's own width: a longer serial has wrapped
         let serial = serial as u32;
         let Some(newest) = self.newest else {
             self.restart(serial);
@@ -52,7 +57,11 @@ impl Gaps {
     /// Ends the watch: what the window still lacks below the newest serial is missing too.
     pub fn settle(&mut self) {
         if let Some(newest) = self.newest {
-            let unseen = self.seen.iter().map(|word| u64::from(word.count_zeros())).sum::<u64>();
+            let unseen = self
+                .seen
+                .iter()
+                .map(|word| u64::from(word.count_zeros()))
+                .sum::<u64>();
             self.missing += unseen;
             self.restart(newest);
         }
@@ -105,7 +114,10 @@ mod tests {
     fn counts_what_never_came() {
         assert_eq!(missing(10..20), 0);
         assert_eq!(missing([10, 11, 14, 15]), 2);
-        assert_eq!(missing((0..100_000).filter(|serial| serial % 10 != 3)), 10_000);
+        assert_eq!(
+            missing((0..100_000).filter(|serial| serial % 10 != 3)),
+            10_000
+        );
         assert_eq!(missing([1, 10_001]), 9_999);
     }
 

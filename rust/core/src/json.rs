@@ -8,13 +8,15 @@ fn is_plain(bytes: &[u8]) -> bool {
     const HIGH: u64 = ONES << 7;
     fn special(word: u64) -> u64 {
         let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-        let equal = |byte: u8| zero(word ^ ONES * u64::from(byte));
+        let equal = |byte: u8| zero(word ^ (ONES * u64::from(byte)));
         (word | word.wrapping_sub(ONES * 0x20) | equal(b'"') | equal(b'\\') | equal(0x7f)) & HIGH
     }
     let (words, rest) = bytes.as_chunks::<8>();
     let mut last = [b' '; 8];
     last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-    let words = words.iter().fold(0, |found, word| found | special(u64::from_ne_bytes(*word)));
+    let words = words
+        .iter()
+        .fold(0, |found, word| found | special(u64::from_ne_bytes(*word)));
     words | special(u64::from_ne_bytes(last)) == 0
 }
 
@@ -108,7 +110,8 @@ fn date(seconds: u64) -> Vec<u8> {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let shifted = days + 719_468; // days since 0000-03-01
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month + 2) / 5 + 1;
@@ -135,7 +138,10 @@ impl Object {
     pub fn open(out: &mut Vec<u8>) -> Self {
         let start = out.len();
         out.push(b'{');
-        Self { start, members: out.len() }
+        Self {
+            start,
+            members: out.len(),
+        }
     }
 
     /// Opens an object that is the member `name` of another, as in `"name":{`. It vanishes if it stays empty.
@@ -143,7 +149,10 @@ impl Object {
         let start = out.len();
         parent.name(out, name);
         out.push(b'{');
-        Self { start, members: out.len() }
+        Self {
+            start,
+            members: out.len(),
+        }
     }
 
     /// Writes `"name":`, after a comma where one is due. `name` is plain ASCII.
@@ -189,9 +198,15 @@ mod tests {
     #[test]
     fn escapes_what_json_and_terminals_need() {
         assert_eq!(text(b"plain"), ("\"plain\"".into(), true));
-        assert_eq!(text(b"a\"\\\n\x00\x1b\x7f"), (r#""a\"\\\n\u0000\u001b\u007f""#.into(), true));
+        assert_eq!(
+            text(b"a\"\\\n\x00\x1b\x7f"),
+            (r#""a\"\\\n\u0000\u001b\u007f""#.into(), true)
+        );
         assert_eq!(text("é\u{202e}".as_bytes()), ("\"é\u{202e}\"".into(), true));
-        assert_eq!(text("\u{2028}\u{85}".as_bytes()), (r#""\u2028\u0085""#.into(), true));
+        assert_eq!(
+            text("\u{2028}\u{85}".as_bytes()),
+            (r#""\u2028\u0085""#.into(), true)
+        );
         assert_eq!(text(b"a\xffb"), ("\"a\u{fffd}b\"".into(), false));
     }
 

@@ -30,8 +30,13 @@ pub enum Line<'a> {
 #[must_use]
 pub fn line(text: &[u8]) -> Line<'_> {
     let text = text.strip_suffix(b"\r").unwrap_or(text);
-    let text = if text.first() == Some(&b' ') { text.trim_ascii_start() } else { text };
-    if text.is_empty() || text == b"----" || text.starts_with(b"time->") || text == b"<no matches>" {
+    let text = if text.first() == Some(&b' ') {
+        text.trim_ascii_start()
+    } else {
+        text
+    };
+    if text.is_empty() || text == b"----" || text.starts_with(b"time->") || text == b"<no matches>"
+    {
         return Line::Nothing;
     }
     let Some((node, rest)) = find_type(text) else {
@@ -54,7 +59,14 @@ pub fn line(text: &[u8]) -> Line<'_> {
         None if name.is_empty() => return Line::Unreadable("the type is empty"),
         None => (kind::UNNAMED, name),
     };
-    Line::Record(Record { kind, name, node, stamp, body, enriched })
+    Line::Record(Record {
+        kind,
+        name,
+        node,
+        stamp,
+        body,
+        enriched,
+    })
 }
 
 /// The record type's number, from its name, `UNKNOWN[n]` or the number itself.
@@ -62,8 +74,13 @@ fn type_number(name: &[u8]) -> Option<u16> {
     if let Some(number) = tables::record_type_number(name) {
         return Some(number);
     }
-    let digits = name.strip_prefix(b"UNKNOWN[").and_then(|rest| rest.strip_suffix(b"]")).unwrap_or(name);
-    decimal(digits).and_then(|number| u16::try_from(number).ok()).filter(|number| *number != kind::UNNAMED)
+    let digits = name
+        .strip_prefix(b"UNKNOWN[")
+        .and_then(|rest| rest.strip_suffix(b"]"))
+        .unwrap_or(name);
+    decimal(digits)
+        .and_then(|number| u16::try_from(number).ok())
+        .filter(|number| *number != kind::UNNAMED)
 }
 
 /// The node (empty if none) and the text behind `type=`.
@@ -74,13 +91,20 @@ fn find_type(text: &[u8]) -> Option<(&[u8], &[u8])> {
     if let Some(rest) = text.strip_prefix(b"node=") {
         let end = memchr::memchr(b' ', rest)?;
         let (node, rest) = rest.split_at(end);
-        return rest.trim_ascii_start().strip_prefix(b"type=").map(|rest| (node, rest));
+        return rest
+            .trim_ascii_start()
+            .strip_prefix(b"type=")
+            .map(|rest| (node, rest));
     }
     let prefix = text.get(..LONGEST_PREFIX).unwrap_or(text);
     let at = memmem::find(prefix, b" node=").or_else(|| memmem::find(prefix, b" type="))?;
     let rest = text.get(at + 1..)?;
     // One step only: what follows starts with one of the two words.
-    if rest.starts_with(b"type=") || rest.starts_with(b"node=") { find_type(rest) } else { None }
+    if rest.starts_with(b"type=") || rest.starts_with(b"node=") {
+        find_type(rest)
+    } else {
+        None
+    }
 }
 
 /// Names the reason as well as it can be known.
@@ -106,7 +130,10 @@ fn split_enriched(text: &[u8]) -> (&[u8], &[u8]) {
     {
         let (body, tail) = text.split_at(at);
         let tail = tail.get(ENRICHED_ESCAPED.len()..).unwrap_or_default();
-        let letters = tail.iter().take_while(|byte| byte.is_ascii_uppercase() || **byte == b'_').count();
+        let letters = tail
+            .iter()
+            .take_while(|byte| byte.is_ascii_uppercase() || **byte == b'_')
+            .count();
         if letters > 1 && tail.get(letters) == Some(&b'=') {
             return (body, tail);
         }
@@ -128,34 +155,69 @@ mod tests {
     #[test]
     fn reads_every_form() {
         let plain = record(b"type=SYSCALL msg=audit(1.234:5): arch=c000003e");
-        assert_eq!((plain.kind, plain.stamp.serial, plain.body), (1300, 5, &b"arch=c000003e"[..]));
-        assert_eq!(record(b"node=web-1 type=PATH msg=audit(1.234:5): item=0\r").node, b"web-1");
-        assert_eq!(record(b"node=web-1 type=PATH msg=audit(1.234:5): item=0\r").body, b"item=0");
-        assert_eq!(record(b"type=UNKNOWN[1420] msg=audit(1.234:5): a=1").kind, 1420);
+        assert_eq!(
+            (plain.kind, plain.stamp.serial, plain.body),
+            (1300, 5, &b"arch=c000003e"[..])
+        );
+        assert_eq!(
+            record(b"node=web-1 type=PATH msg=audit(1.234:5): item=0\r").node,
+            b"web-1"
+        );
+        assert_eq!(
+            record(b"node=web-1 type=PATH msg=audit(1.234:5): item=0\r").body,
+            b"item=0"
+        );
+        assert_eq!(
+            record(b"type=UNKNOWN[1420] msg=audit(1.234:5): a=1").kind,
+            1420
+        );
         let newer = record(b"type=NOT_YET_KNOWN msg=audit(1.234:5): a=1");
-        assert_eq!((newer.kind, newer.name), (kind::UNNAMED, &b"NOT_YET_KNOWN"[..]));
+        assert_eq!(
+            (newer.kind, newer.name),
+            (kind::UNNAMED, &b"NOT_YET_KNOWN"[..])
+        );
         let kernel = record(b"Nov 21 02:30:00 host kernel: audit: type=1300 audit(1.234:5): a=1");
         assert_eq!((kernel.kind, kernel.body), (1300, &b"a=1"[..]));
         let dmesg = record(b"[   12.345678] audit: type=1404 audit(1.234:5): enforcing=1");
         assert_eq!(dmesg.kind, 1404);
-        let syslog = record(b"Nov 21 02:30:00 host audispd[7]: node=h type=CWD msg=audit(1.234:5): cwd=\"/\"");
+        let syslog = record(
+            b"Nov 21 02:30:00 host audispd[7]: node=h type=CWD msg=audit(1.234:5): cwd=\"/\"",
+        );
         assert_eq!((syslog.kind, syslog.node), (kind::CWD, &b"h"[..]));
-        let journal = record(b"Nov 21 02:30:00 host audit[1]: type=CWD msg=audit(1.234:5):  cwd=\"/\"");
+        let journal =
+            record(b"Nov 21 02:30:00 host audit[1]: type=CWD msg=audit(1.234:5):  cwd=\"/\"");
         assert_eq!(journal.body, b"cwd=\"/\"");
     }
 
     #[test]
     fn splits_the_enriched_tail() {
-        let raw = record(b"type=SYSCALL msg=audit(1.234:5): uid=0 key=(null)\x1dARCH=x86_64 UID=\"root\"");
-        assert_eq!((raw.body, raw.enriched), (&b"uid=0 key=(null)"[..], &b"ARCH=x86_64 UID=\"root\""[..]));
+        let raw = record(
+            b"type=SYSCALL msg=audit(1.234:5): uid=0 key=(null)\x1dARCH=x86_64 UID=\"root\"",
+        );
+        assert_eq!(
+            (raw.body, raw.enriched),
+            (&b"uid=0 key=(null)"[..], &b"ARCH=x86_64 UID=\"root\""[..])
+        );
         let escaped = record(b"type=SYSCALL msg=audit(1.234:5): uid=0 key=(null)#035UID=\"root\"");
-        assert_eq!((escaped.body, escaped.enriched), (&b"uid=0 key=(null)"[..], &b"UID=\"root\""[..]));
-        assert_eq!(record(b"type=USER msg=audit(1.234:5): msg='#035 x'").enriched, b"");
+        assert_eq!(
+            (escaped.body, escaped.enriched),
+            (&b"uid=0 key=(null)"[..], &b"UID=\"root\""[..])
+        );
+        assert_eq!(
+            record(b"type=USER msg=audit(1.234:5): msg='#035 x'").enriched,
+            b""
+        );
     }
 
     #[test]
     fn passes_over_what_ausearch_adds() {
-        for text in [&b""[..], b"----", b"time->Fri Nov 20 10:00:00 2026", b"\r", b"   "] {
+        for text in [
+            &b""[..],
+            b"----",
+            b"time->Fri Nov 20 10:00:00 2026",
+            b"\r",
+            b"   ",
+        ] {
             assert_eq!(line(text), Line::Nothing);
         }
     }

@@ -61,7 +61,13 @@ mod tests {
     fn trusts_the_received_size() {
         for length in [0, 4, 20, 9999] {
             let bytes = datagram(length, 1300, b"audit(1.000:2): a=1\0\0");
-            assert_eq!(packet(&bytes), Packet::Record { kind: 1300, text: b"audit(1.000:2): a=1" });
+            assert_eq!(
+                packet(&bytes),
+                Packet::Record {
+                    kind: 1300,
+                    text: b"audit(1.000:2): a=1"
+                }
+            );
         }
     }
 
@@ -71,7 +77,10 @@ mod tests {
             assert_eq!(packet(&datagram(16, kind, b"")), Packet::Control(kind));
         }
         for kind in [1005, 1006, 1100, 1320, 2999] {
-            assert_eq!(packet(&datagram(16, kind, b"x")), Packet::Record { kind, text: b"x" });
+            assert_eq!(
+                packet(&datagram(16, kind, b"x")),
+                Packet::Record { kind, text: b"x" }
+            );
         }
         assert_eq!(packet(&[0; 15]), Packet::Short);
     }

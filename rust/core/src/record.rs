@@ -35,7 +35,9 @@ impl Stamp {
     /// Milliseconds since the epoch.
     #[must_use]
     pub fn time(&self) -> u64 {
-        self.seconds.saturating_mul(1000).saturating_add(u64::from(self.millis))
+        self.seconds
+            .saturating_mul(1000)
+            .saturating_add(u64::from(self.millis))
     }
 }
 
@@ -73,7 +75,14 @@ pub fn header(text: &[u8]) -> Option<(Stamp, &[u8])> {
     let rest = rest.strip_prefix(b")")?;
     let body = rest.strip_prefix(b":").unwrap_or(rest);
     let millis = u16::try_from(millis).ok()?;
-    Some((Stamp { seconds, millis, serial }, body.trim_ascii()))
+    Some((
+        Stamp {
+            seconds,
+            millis,
+            serial,
+        },
+        body.trim_ascii(),
+    ))
 }
 
 /// Leading decimal digits as a number; `None` without a digit or past 64 bits.
@@ -81,7 +90,9 @@ fn number(text: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0u64;
     let mut rest = text;
     while let [digit @ b'0'..=b'9', tail @ ..] = rest {
-        value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        value = value
+            .checked_mul(10)?
+            .checked_add(u64::from(digit - b'0'))?;
         rest = tail;
     }
     (rest.len() < text.len()).then_some((value, rest))
@@ -100,7 +111,14 @@ mod tests {
     #[test]
     fn reads_the_header() {
         let (stamp, body) = header(b"audit(1700000000.042:77):  a=1 ").unwrap();
-        assert_eq!(stamp, Stamp { seconds: 1_700_000_000, millis: 42, serial: 77 });
+        assert_eq!(
+            stamp,
+            Stamp {
+                seconds: 1_700_000_000,
+                millis: 42,
+                serial: 77
+            }
+        );
         assert_eq!(stamp.time(), 1_700_000_000_042);
         assert_eq!(body, b"a=1");
         assert_eq!(header(b"audit(1.000:2): ").unwrap().1, b"");

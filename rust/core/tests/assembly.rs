@@ -5,7 +5,14 @@ use serde_json::Value;
 use tsauditd_core::{Engine, NoNames, Settings};
 
 fn engine(log: bool) -> Engine {
-    Engine::new(Settings { log, original: true, ..Settings::default() }, Box::new(NoNames))
+    Engine::new(
+        Settings {
+            log,
+            original: true,
+            ..Settings::default()
+        },
+        Box::new(NoNames),
+    )
 }
 
 fn lines(engine: &mut Engine) -> Vec<Value> {
@@ -27,7 +34,12 @@ fn packet(kind: u16, text: &str) -> Vec<u8> {
 }
 
 fn syscall(serial: u64) -> Vec<u8> {
-    packet(1300, &format!("audit(1700000000.000:{serial}): arch=c000003e syscall=59 success=yes exit=0 items=0 pid=7"))
+    packet(
+        1300,
+        &format!(
+            "audit(1700000000.000:{serial}): arch=c000003e syscall=59 success=yes exit=0 items=0 pid=7"
+        ),
+    )
 }
 
 fn eoe(serial: u64) -> Vec<u8> {
@@ -35,7 +47,10 @@ fn eoe(serial: u64) -> Vec<u8> {
 }
 
 fn proctitle(serial: u64) -> Vec<u8> {
-    packet(1327, &format!("audit(1700000000.000:{serial}): proctitle=\"x\""))
+    packet(
+        1327,
+        &format!("audit(1700000000.000:{serial}): proctitle=\"x\""),
+    )
 }
 
 fn sequence(event: &Value) -> u64 {
@@ -68,7 +83,13 @@ fn an_end_marker_completes_and_nothing_waits_for_another() {
 #[test]
 fn records_from_user_space_stand_alone() {
     let mut engine = engine(false);
-    engine.packet(&packet(1112, "audit(1700000000.000:5): pid=1 uid=0 msg='op=login acct=\"a\" res=success'"), 0);
+    engine.packet(
+        &packet(
+            1112,
+            "audit(1700000000.000:5): pid=1 uid=0 msg='op=login acct=\"a\" res=success'",
+        ),
+        0,
+    );
     let got = lines(&mut engine);
     assert_eq!(got[0]["auditd"]["message_type"], "user_login");
     assert!(got[0]["tsauditd"].is_null());
@@ -80,7 +101,9 @@ fn a_login_travels_with_its_call() {
     for order in [[0, 1], [1, 0]] {
         let mut engine = engine(false);
         let records = [packet(1006, login), syscall(9)];
-        order.iter().for_each(|place| engine.packet(&records[*place], 0));
+        order
+            .iter()
+            .for_each(|place| engine.packet(&records[*place], 0));
         engine.packet(&proctitle(9), 0);
         assert!(lines(&mut engine).is_empty());
         engine.packet(&eoe(9), 0);
@@ -101,9 +124,18 @@ fn a_quiet_hosts_last_event_comes_by_the_clock() {
     assert!(lines(&mut engine).is_empty());
     assert_eq!(engine.tick(next), None);
     let got = lines(&mut engine);
-    assert_eq!(got[0]["tsauditd"]["incomplete"][0], "no end of the event came in time");
+    assert_eq!(
+        got[0]["tsauditd"]["incomplete"][0],
+        "no end of the event came in time"
+    );
     // A record without a system call around it is whole without an end marker.
-    engine.packet(&packet(1305, "audit(1700000000.000:2): op=set audit_enabled=1 old=0 res=1"), 2_000);
+    engine.packet(
+        &packet(
+            1305,
+            "audit(1700000000.000:2): op=set audit_enabled=1 old=0 res=1",
+        ),
+        2_000,
+    );
     engine.tick(2_100);
     assert!(lines(&mut engine)[0]["tsauditd"]["incomplete"].is_null());
 }
@@ -144,7 +176,13 @@ fn a_serial_used_again_is_another_event() {
     let mut engine = engine(false);
     engine.packet(&syscall(1), 0);
     engine.packet(&eoe(1), 0);
-    engine.packet(&packet(1300, "audit(1800000000.000:1): arch=c000003e syscall=59 items=0"), 1);
+    engine.packet(
+        &packet(
+            1300,
+            "audit(1800000000.000:1): arch=c000003e syscall=59 items=0",
+        ),
+        1,
+    );
     engine.packet(&packet(1320, "audit(1800000000.000:1): "), 1);
     let got = lines(&mut engine);
     assert_eq!(got.len(), 2);
@@ -165,12 +203,17 @@ fn logs_end_events_by_type_time_and_order() {
     );
     let got = lines(&mut engine);
     assert_eq!(got.iter().map(sequence).collect::<Vec<_>>(), [2]);
-    engine.line_bytes(b"type=SYSCALL msg=audit(1700000002.000:4): arch=c000003e syscall=59 items=0\n");
+    engine.line_bytes(
+        b"type=SYSCALL msg=audit(1700000002.000:4): arch=c000003e syscall=59 items=0\n",
+    );
     let got = lines(&mut engine);
     assert_eq!(got.iter().map(sequence).collect::<Vec<_>>(), [3, 1]);
     assert_eq!(originals(&got[0]), 3, "a mixed event is one");
     engine.flush();
-    assert_eq!(lines(&mut engine).iter().map(sequence).collect::<Vec<_>>(), [4]);
+    assert_eq!(
+        lines(&mut engine).iter().map(sequence).collect::<Vec<_>>(),
+        [4]
+    );
 }
 
 #[test]
@@ -178,9 +221,16 @@ fn clock_steps_are_harmless() {
     for step in [-3_600i64, 3_600] {
         let mut engine = engine(true);
         for serial in 1..=200u64 {
-            let at = 1_700_000_000 + if serial > 100 { step } else { 0 } + i64::try_from(serial).unwrap() / 50;
-            engine.line_bytes(format!("type=SYSCALL msg=audit({at}.000:{serial}): syscall=1 items=0\n").as_bytes());
-            engine.line_bytes(format!("type=CWD msg=audit({at}.000:{serial}): cwd=\"/\"\n").as_bytes());
+            let at = 1_700_000_000
+                + if serial > 100 { step } else { 0 }
+                + i64::try_from(serial).unwrap() / 50;
+            engine.line_bytes(
+                format!("type=SYSCALL msg=audit({at}.000:{serial}): syscall=1 items=0\n")
+                    .as_bytes(),
+            );
+            engine.line_bytes(
+                format!("type=CWD msg=audit({at}.000:{serial}): cwd=\"/\"\n").as_bytes(),
+            );
         }
         engine.flush();
         let got = lines(&mut engine);
@@ -203,7 +253,13 @@ fn hosts_are_kept_apart() {
     let got = lines(&mut engine);
     assert_eq!(got.len(), 2);
     for (event, host) in got.iter().zip(["a", "b"]) {
-        assert_eq!((event["host"]["name"].as_str(), event["process"]["title"].as_str()), (Some(host), Some(host)));
+        assert_eq!(
+            (
+                event["host"]["name"].as_str(),
+                event["process"]["title"].as_str()
+            ),
+            (Some(host), Some(host))
+        );
     }
 }
 
@@ -215,17 +271,36 @@ fn what_never_ends_is_bounded_and_told() {
     }
     let early = lines(&mut engine);
     assert!(early.len() > 90_000);
-    assert_eq!(early[0]["tsauditd"]["incomplete"][0], "too many unfinished events");
+    assert_eq!(
+        early[0]["tsauditd"]["incomplete"][0],
+        "too many unfinished events"
+    );
     engine.flush();
     assert_eq!(early.len() + lines(&mut engine).len(), 100_000);
     let mut one = self::engine(false);
     for _ in 0..200_000 {
-        one.packet(&packet(1302, &format!("audit(1700000000.000:1): item=0 name=\"{}\"", "x".repeat(100))), 0);
+        one.packet(
+            &packet(
+                1302,
+                &format!(
+                    "audit(1700000000.000:1): item=0 name=\"{}\"",
+                    "x".repeat(100)
+                ),
+            ),
+            0,
+        );
     }
     one.flush();
     let got = lines(&mut one);
-    assert_eq!(got[0]["tsauditd"]["incomplete"][0], "the event is too large");
-    assert!(got[1..].iter().all(|event| event["tsauditd"]["addition"] == true));
+    assert_eq!(
+        got[0]["tsauditd"]["incomplete"][0],
+        "the event is too large"
+    );
+    assert!(
+        got[1..]
+            .iter()
+            .all(|event| event["tsauditd"]["addition"] == true)
+    );
     assert_eq!(got.iter().map(originals).sum::<usize>(), 200_000);
 }
 
@@ -237,9 +312,15 @@ fn damaged_lines_are_counted_with_their_place() {
     engine.line_bytes(b"more nonsense\n");
     engine.flush();
     let unreadable = engine.unreadable();
-    assert_eq!(unreadable.iter().map(|bad| bad.line).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(
+        unreadable.iter().map(|bad| bad.line).collect::<Vec<_>>(),
+        [2, 1]
+    );
     assert_eq!(lines(&mut engine).len(), 2);
-    assert_eq!((engine.counters().unreadable, engine.counters().lines), (2, 6));
+    assert_eq!(
+        (engine.counters().unreadable, engine.counters().lines),
+        (2, 6)
+    );
 }
 
 #[test]
@@ -268,7 +349,9 @@ fn interleaved() -> impl Strategy<Value = (usize, Vec<String>)> {
                 .into_iter()
                 .map(|(serial, record)| {
                     let kind = ["SYSCALL", "CWD", "PATH", "EXECVE"][record];
-                    format!("type={kind} msg=audit(1700000000.000:{serial}): r{record}=\"{serial}\"\n")
+                    format!(
+                        "type={kind} msg=audit(1700000000.000:{serial}): r{record}=\"{serial}\"\n"
+                    )
                 })
                 .collect();
             (events, text)

@@ -43,8 +43,12 @@ impl Arguments {
         for part in event.parts.iter().filter(|part| part.kind == kind::EXECVE) {
             self.scan(event, part.body);
         }
-        if !self.pieces.is_sorted_by_key(|piece| (piece.argument, piece.chunk)) {
-            self.pieces.sort_by_key(|piece| (piece.argument, piece.chunk));
+        if !self
+            .pieces
+            .is_sorted_by_key(|piece| (piece.argument, piece.chunk))
+        {
+            self.pieces
+                .sort_by_key(|piece| (piece.argument, piece.chunk));
         }
         self.join(event, most);
     }
@@ -64,7 +68,9 @@ impl Arguments {
     /// The arguments, in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let starts = [0].into_iter().chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, end)| self.text.get(start..*end).unwrap_or_default())
+        starts
+            .zip(&self.ends)
+            .map(|(start, end)| self.text.get(start..*end).unwrap_or_default())
     }
 
     #[allow(clippy::cast_possible_truncation)] // an event's bytes are bounded far below 4 GiB
@@ -72,7 +78,9 @@ impl Arguments {
         let text = event.at(body);
         let mut at = 0;
         while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-            let Some(sign) = memchr::memchr2(b'=', b' ', rest) else { return };
+            let Some(sign) = memchr::memchr2(b'=', b' ', rest) else {
+                return;
+            };
             let label = rest.get(..sign).unwrap_or_default();
             at += sign + 1;
             if rest.get(sign) == Some(&b' ') {
@@ -90,7 +98,10 @@ impl Arguments {
                 }
             };
             at += length;
-            let value = Span { start: body.start + value.0 as u32, end: body.start + value.1 as u32 };
+            let value = Span {
+                start: body.start + value.0 as u32,
+                end: body.start + value.1 as u32,
+            };
             self.add(label, event, value, quoted);
         }
     }
@@ -100,17 +111,30 @@ impl Arguments {
             self.count = decimal(event.at(value));
             return;
         }
-        let Some(index) = label.strip_prefix(b"a") else { return };
+        let Some(index) = label.strip_prefix(b"a") else {
+            return;
+        };
         if let Some(argument) = decimal(index) {
-            self.pieces.push(Piece { argument, chunk: 0, value, quoted });
+            self.pieces.push(Piece {
+                argument,
+                chunk: 0,
+                value,
+                quoted,
+            });
         } else if let Some(argument) = index.strip_suffix(b"_len").and_then(decimal) {
-            self.lengths.extend(decimal(event.at(value)).map(|length| (argument, length)));
+            self.lengths
+                .extend(decimal(event.at(value)).map(|length| (argument, length)));
         } else if let Some((argument, chunk)) = index.strip_suffix(b"]").and_then(|inside| {
             let open = memchr::memchr(b'[', inside)?;
             let (argument, chunk) = inside.split_at(open);
             Some((decimal(argument)?, decimal(chunk.get(1..)?)?))
         }) {
-            self.pieces.push(Piece { argument, chunk, value, quoted });
+            self.pieces.push(Piece {
+                argument,
+                chunk,
+                value,
+                quoted,
+            });
         }
     }
 
@@ -125,7 +149,10 @@ impl Arguments {
                 continue; // a repeated record
             }
             if !same {
-                self.missing |= self.lengths.iter().any(|of| before.is_some_and(|b| b.argument == of.0) && of.1 != length);
+                self.missing |= self
+                    .lengths
+                    .iter()
+                    .any(|of| before.is_some_and(|b| b.argument == of.0) && of.1 != length);
                 if before.is_some() {
                     self.ends.push(self.text.len());
                 }
@@ -133,7 +160,8 @@ impl Arguments {
                 wanted = piece.argument.saturating_add(1);
                 length = 0;
             } else {
-                self.missing |= before.is_some_and(|before| before.chunk.saturating_add(1) != piece.chunk);
+                self.missing |=
+                    before.is_some_and(|before| before.chunk.saturating_add(1) != piece.chunk);
             }
             let value = event.at(piece.value);
             length += value.len() as u64;
@@ -147,10 +175,15 @@ impl Arguments {
             before = Some(*piece);
         }
         if let Some(last) = before {
-            self.missing |= self.lengths.iter().any(|of| of.0 == last.argument && of.1 != length);
+            self.missing |= self
+                .lengths
+                .iter()
+                .any(|of| of.0 == last.argument && of.1 != length);
             self.ends.push(self.text.len());
         }
-        self.missing |= self.count.is_some_and(|count| count != self.ends.len() as u64);
+        self.missing |= self
+            .count
+            .is_some_and(|count| count != self.ends.len() as u64);
     }
 }
 
@@ -165,7 +198,11 @@ mod tests {
             let start = u32::try_from(event.bytes.len()).unwrap();
             event.bytes.extend_from_slice(record.as_bytes());
             let end = u32::try_from(event.bytes.len()).unwrap();
-            event.parts.push(Part { kind: kind::EXECVE, body: Span { start, end }, ..Part::default() });
+            event.parts.push(Part {
+                kind: kind::EXECVE,
+                body: Span { start, end },
+                ..Part::default()
+            });
         }
         let mut arguments = Arguments::default();
         arguments.read(&event, most);
@@ -173,7 +210,10 @@ mod tests {
     }
 
     fn texts(arguments: &Arguments) -> Vec<String> {
-        arguments.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect()
+        arguments
+            .iter()
+            .map(|text| String::from_utf8_lossy(text).into_owned())
+            .collect()
     }
 
     #[test]
@@ -186,8 +226,12 @@ mod tests {
 
     #[test]
     fn chunks_in_any_order() {
-        let records =
-            [r#"argc=2 a0="x""#, r#"a1_len=9 a1[0]="abc""#, r#"a1[1]="def""#, r#"a1[2]="ghi""#];
+        let records = [
+            r#"argc=2 a0="x""#,
+            r#"a1_len=9 a1[0]="abc""#,
+            r#"a1[1]="def""#,
+            r#"a1[2]="ghi""#,
+        ];
         let wanted = ["x", "abcdefghi"];
         for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
             let got = arguments(&order.map(|place| records[place]), 100);
@@ -221,11 +265,18 @@ mod tests {
             .chunks(7500)
             .enumerate()
             .map(|(place, chunk)| {
-                let head = if place == 0 { "argc=1 a0_len=2000000 " } else { "" };
+                let head = if place == 0 {
+                    "argc=1 a0_len=2000000 "
+                } else {
+                    ""
+                };
                 format!("{head}a0[{place}]=\"{}\"", String::from_utf8_lossy(chunk))
             })
             .collect();
-        let got = arguments(&records.iter().map(String::as_str).collect::<Vec<_>>(), 4_000_000);
+        let got = arguments(
+            &records.iter().map(String::as_str).collect::<Vec<_>>(),
+            4_000_000,
+        );
         assert_eq!(texts(&got), [long]);
         assert!(!got.missing);
     }

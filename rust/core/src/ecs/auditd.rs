@@ -2,14 +2,16 @@
 
 use crate::action::{Action, FieldName, Object as Kind};
 use crate::decode::argv::Arguments;
+use crate::decode::value::Owner;
 use crate::decode::{syscall_args, value};
 use crate::ecs::file::{self, Target};
 use crate::ecs::pen::Pen;
-use crate::ecs::user::{Id, id_name, is_context};
+use crate::ecs::user::{is_context, known_name};
 use crate::ecs::{network, process};
 use crate::event::{View, hex_number, is_unset, text};
 use crate::fields::{self, Field, name};
 use crate::json::{self, Object};
+use crate::names::Names;
 use crate::record::kind;
 use crate::tables;
 
@@ -32,15 +34,24 @@ impl Pool {
         self.bytes.extend_from_slice(label);
         let middle = self.bytes.len() as u32;
         self.bytes.extend_from_slice(value);
-        self.items.push([start, middle, self.bytes.len() as u32, self.items.len() as u32]);
+        self.items.push([
+            start,
+            middle,
+            self.bytes.len() as u32,
+            self.items.len() as u32,
+        ]);
     }
 
     /// Writes `"name":"value"` or `"name":["value",...]` for each name. Values that are all the same are one.
     fn write(&mut self, pen: &mut Pen<'_>, object: &Object) {
         let bytes = &self.bytes;
         let part = |from: u32, to: u32| bytes.get(from as usize..to as usize).unwrap_or_default();
-        self.items.sort_by(|a, b| (part(a[0], a[1]), a[3]).cmp(&(part(b[0], b[1]), b[3])));
-        for group in self.items.chunk_by(|a, b| part(a[0], a[1]) == part(b[0], b[1])) {
+        self.items
+            .sort_by(|a, b| (part(a[0], a[1]), a[3]).cmp(&(part(b[0], b[1]), b[3])));
+        for group in self
+            .items
+            .chunk_by(|a, b| part(a[0], a[1]) == part(b[0], b[1]))
+        {
             let Some(first) = group.first() else { continue };
             pen.intact &= object.label(pen.out, part(first[0], first[1]));
             let value = part(first[1], first[2]);
@@ -87,7 +98,7 @@ fn has_place(field: &Field, view: &View<'_>, users: crate::action::Users) -> boo
 
 impl Data {
     /// Gathers what `auditd.data` will hold.
-    pub fn gather(&mut self, view: &View<'_>, users: crate::action::Users) {
+    pub fn gather(&mut self, view: &View<'_>, users: crate::action::Users, names: &mut dyn Names) {
         self.data.clear();
         self.readings.clear();
         let actor = view.actor();
@@ -95,10 +106,11 @@ impl Data {
             self.call(view);
         }
         for field in view.opened.fields(actor) {
-            let hot = view.syscall() == Some(actor) && matches!(field.name, name::ARCH..=name::EXIT | name::A0..=name::A3);
+            let hot = view.syscall() == Some(actor)
+                && matches!(field.name, name::ARCH..=name::EXIT | name::A0..=name::A3);
             let moved = !view.opened.repeated && has_place(field, view, users);
             if !hot && !moved {
-                self.add(view, actor, field);
+                self.add(view, actor, field, names);
             }
         }
         for (place, part) in view.event.parts.iter().enumerate() {
@@ -107,18 +119,22 @@ impl Data {
             }
             for field in view.opened.fields(place) {
                 let told = match (part.kind, field.name) {
-                    (kind::PROCTITLE, name::PROCTITLE) => view.first(kind::PROCTITLE) == Some(place),
+                    (kind::PROCTITLE, name::PROCTITLE) => {
+                        view.first(kind::PROCTITLE) == Some(place)
+                    }
                     (kind::CWD, name::CWD) => view.first(kind::CWD) == Some(place),
                     (_, name::KEY) => place == view.lead(),
                     (_, number) if number != name::OTHER => {
                         let same = view.field(actor, number);
                         same.is_some_and(|same| view.value(same) == view.value(field))
-                            || (number == name::RES && view.success().is_some() && place == view.lead())
+                            || (number == name::RES
+                                && view.success().is_some()
+                                && place == view.lead())
                     }
                     _ => false,
                 };
                 if !told {
-                    self.add(view, place, field);
+                    self.add(view, place, field, names);
                 }
             }
         }
@@ -129,10 +145,15 @@ impl Data {
         let (arch, call) = view.call();
         let own = |number| view.of_actor(number);
         let actor = view.actor();
-        let arch_name = arch.map(|arch| arch.name().as_bytes()).or_else(|| view.enriched(actor, b"arch"));
+        let arch_name = arch
+            .map(|arch| arch.name().as_bytes())
+            .or_else(|| view.enriched(actor, b"arch"));
         self.data.add(b"arch", arch_name.unwrap_or(own(name::ARCH)));
-        let call_name = call.map(|call| call.name().as_bytes()).or_else(|| view.enriched(actor, b"syscall"));
-        self.data.add(b"syscall", call_name.unwrap_or(own(name::SYSCALL)));
+        let call_name = call
+            .map(|call| call.name().as_bytes())
+            .or_else(|| view.enriched(actor, b"syscall"));
+        self.data
+            .add(b"syscall", call_name.unwrap_or(own(name::SYSCALL)));
         let exit = own(name::EXIT);
         if !exit.is_empty() {
             self.data.add(b"exit", errno(exit).unwrap_or(exit));
@@ -155,8 +176,8 @@ impl Data {
         }
     }
 
-    /// Adds a field as it stands, decoded if it is encoded text, and its reading if it has one.
-    fn add(&mut self, view: &View<'_>, part: usize, field: &Field) {
+    /// Adds a field as it stands, decoded if it is encoded text, and its reading if it has one: a name for an id.
+    fn add(&mut self, view: &View<'_>, part: usize, field: &Field, names: &mut dyn Names) {
         let label = view.label(field).to_ascii_lowercase();
         let label = match label.as_slice() {
             b"socket" => b"socket_".as_slice(), // the name of the SOCKADDR records' object
@@ -172,8 +193,12 @@ impl Data {
             self.data.add(label, decoded);
             return;
         }
-        let context = value::Context { arch: view.call().0 };
-        let read = !field.quoted && value::read(record, label, raw, &context, &mut self.text) && self.text != raw;
+        let context = value::Context {
+            arch: view.call().0,
+        };
+        let read = !field.quoted
+            && value::read(record, label, raw, &context, &mut self.text)
+            && self.text != raw;
         if field.name == name::SIG && read {
             self.data.add(label, &self.text);
             return;
@@ -181,6 +206,11 @@ impl Data {
         self.data.add(label, raw);
         if read {
             self.readings.add(label, &self.text);
+        } else if let Some(owner) = value::owner(record, label) {
+            let known = known_name(view, names, part, label, raw, owner);
+            if let Some(name) = known {
+                self.readings.add(label, name);
+            }
         }
     }
 
@@ -195,7 +225,7 @@ impl Data {
 /// The name of the error in a negative exit, as Auditbeat gives it.
 fn errno(exit: &[u8]) -> Option<&'static [u8]> {
     let number = crate::record::decimal(exit.strip_prefix(b"-")?)?;
-    tables::errno_name(u32::try_from(number).ok()?).map(str::as_bytes)
+    value::error_name(u32::try_from(number).ok()?).map(str::as_bytes)
 }
 
 /// Writes `"auditd":{...}`.
@@ -254,22 +284,56 @@ pub fn message_type(out: &mut Vec<u8>, kind: u16, own: &[u8]) -> bool {
 }
 
 /// Writes `"summary":{...}`: who did what to what, and how.
-fn summary(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, action: Option<&Action>, target: Option<Target>) {
-    const AUID: [FieldName; 1] = [FieldName { number: name::AUID, text: "auid" }];
-    const UID: [FieldName; 1] = [FieldName { number: name::UID, text: "uid" }];
-    const HOW: [FieldName; 2] =
-        [FieldName { number: name::EXE, text: "exe" }, FieldName { number: name::COMM, text: "comm" }];
+fn summary(
+    view: &View<'_>,
+    pen: &mut Pen<'_>,
+    parent: &Object,
+    action: Option<&Action>,
+    target: Option<Target>,
+) {
+    const AUID: [FieldName; 1] = [FieldName {
+        number: name::AUID,
+        text: "auid",
+    }];
+    const UID: [FieldName; 1] = [FieldName {
+        number: name::UID,
+        text: "uid",
+    }];
+    const HOW: [FieldName; 2] = [
+        FieldName {
+            number: name::EXE,
+            text: "exe",
+        },
+        FieldName {
+            number: name::COMM,
+            text: "comm",
+        },
+    ];
     let object = Object::member(pen.out, parent, "summary");
     let actor = Object::member(pen.out, &object, "actor");
-    let primary = action.map_or(&AUID[..], |row| if row.actor.is_empty() { &AUID } else { &row.actor });
+    let primary = action.map_or(&AUID[..], |row| {
+        if row.actor.is_empty() {
+            &AUID
+        } else {
+            &row.actor
+        }
+    });
     field(view, pen, &actor, "primary", primary);
-    let secondary =
-        action.map_or(&UID[..], |row| if row.actor_secondary.is_empty() { &UID } else { &row.actor_secondary });
+    let secondary = action.map_or(&UID[..], |row| {
+        if row.actor_secondary.is_empty() {
+            &UID
+        } else {
+            &row.actor_secondary
+        }
+    });
     field(view, pen, &actor, "secondary", secondary);
     actor.close(pen.out);
     if let Some(row) = action {
         let thing = Object::member(pen.out, &object, "object");
-        let kind = target.as_ref().and_then(Target::kind).unwrap_or(row.object_type);
+        let kind = target
+            .as_ref()
+            .and_then(Target::kind)
+            .unwrap_or(row.object_type);
         pen.text(&thing, "type", kind.as_bytes());
         match (row.object, target) {
             (Kind::File, Some(target)) => {
@@ -285,8 +349,14 @@ fn summary(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, action: Option<&
         }
         thing.close(pen.out);
     }
-    let how = action.map_or(&HOW[..], |row| if row.how.is_empty() { &HOW } else { &row.how });
-    if how == HOW && is_interpreter(view.of_actor(name::EXE)) && !view.of_actor(name::COMM).is_empty() {
+    let how = action.map_or(
+        &HOW[..],
+        |row| if row.how.is_empty() { &HOW } else { &row.how },
+    );
+    if how == HOW
+        && is_interpreter(view.of_actor(name::EXE))
+        && !view.of_actor(name::COMM).is_empty()
+    {
         field(view, pen, &object, "how", &HOW[1..]);
     } else {
         field(view, pen, &object, "how", how);
@@ -296,18 +366,27 @@ fn summary(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, action: Option<&
 
 /// Programs that run scripts: there the name of the task says more (Auditbeat's rule).
 fn is_interpreter(executable: &[u8]) -> bool {
-    [&b"/usr/bin/python"[..], b"/usr/bin/sh", b"/usr/bin/bash", b"/usr/bin/perl"]
-        .iter()
-        .any(|program| executable.starts_with(program))
+    [
+        &b"/usr/bin/python"[..],
+        b"/usr/bin/sh",
+        b"/usr/bin/bash",
+        b"/usr/bin/perl",
+    ]
+    .iter()
+    .any(|program| executable.starts_with(program))
 }
 
 /// Writes the first of the named fields that the event has, ids by name.
 fn field(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, member: &str, names: &[FieldName]) {
-    let Some((part, found)) = view.find(names) else { return };
+    let Some((part, found)) = view.find(names) else {
+        return;
+    };
     let raw = view.value(found);
     let label = view.label(found);
     let id = match label {
-        b"auid" | b"uid" | b"old-auid" | b"old_auid" | b"new-auid" | b"new_auid" => Some(Id::User),
+        b"auid" | b"uid" | b"old-auid" | b"old_auid" | b"new-auid" | b"new_auid" => {
+            Some(Owner::User)
+        }
         _ => None,
     };
     if let Some(id) = id {
@@ -315,12 +394,9 @@ fn field(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, member: &str, name
             pen.text(object, member, b"unset");
             return;
         }
-        let mut scratch = std::mem::take(pen.scratch);
-        match id_name(view, pen, part, label, raw, id, &mut scratch) {
-            Some(known) => pen.text(object, member, known),
-            None => pen.text(object, member, raw),
-        }
-        *pen.scratch = scratch;
+        let known = known_name(view, pen.names, part, label, raw, id);
+        object.name(pen.out, member);
+        pen.intact &= json::string(pen.out, known.unwrap_or(raw));
     } else if value::is_escaped(view.part(part).kind, label) {
         pen.decoded(object, member, raw, found.quoted);
     } else {

@@ -1,8 +1,9 @@
 //! `file` and `auditd.paths`: what the PATH records say.
 
 use crate::action::Action;
+use crate::decode::value::Owner;
 use crate::ecs::pen::Pen;
-use crate::ecs::user::{Id, id_name, is_context, selinux};
+use crate::ecs::user::{is_context, known_name, selinux};
 use crate::event::{View, text};
 use crate::fields::{Field, name};
 use crate::json::{self, Object};
@@ -35,11 +36,20 @@ impl Target {
         let skip = if count > action.path { action.path } else { 0 };
         let hinted = view.parts(kind::PATH).nth(skip)?;
         let named = |part: &usize| {
-            let kind = view.field(*part, name::NAMETYPE).map(|field| view.value(field)).unwrap_or_default();
+            let kind = view
+                .field(*part, name::NAMETYPE)
+                .map(|field| view.value(field))
+                .unwrap_or_default();
             !matches!(kind, b"PARENT" | b"UNKNOWN")
         };
-        let part = view.parts(kind::PATH).skip(skip).find(named).unwrap_or(hinted);
-        let mode = view.field(part, name::MODE).and_then(|field| octal(view.value(field)));
+        let part = view
+            .parts(kind::PATH)
+            .skip(skip)
+            .find(named)
+            .unwrap_or(hinted);
+        let mode = view
+            .field(part, name::MODE)
+            .and_then(|field| octal(view.value(field)));
         Some(Self { part, mode })
     }
 
@@ -57,8 +67,15 @@ impl Target {
     /// Writes `"file":{...}`.
     pub fn write(&self, view: &View<'_>, pen: &mut Pen<'_>, parent: &Object) {
         let object = Object::member(pen.out, parent, "file");
-        let value = |number| view.field(self.part, number).map(|field| view.value(field)).unwrap_or_default();
-        if let Some(field) = view.field(self.part, name::NAME).filter(|field| !is_null(view, field)) {
+        let value = |number| {
+            view.field(self.part, number)
+                .map(|field| view.value(field))
+                .unwrap_or_default()
+        };
+        if let Some(field) = view
+            .field(self.part, name::NAME)
+            .filter(|field| !is_null(view, field))
+        {
             path(view, pen, &object, field);
         }
         if let Some(types) = self.types() {
@@ -70,20 +87,26 @@ impl Target {
             object.name(pen.out, "mode");
             let bits = mode & 0o7777;
             let digit = |shift: u32| b'0' + (bits >> shift & 7) as u8;
-            pen.out.extend_from_slice(&[b'"', digit(9), digit(6), digit(3), digit(0), b'"']);
+            pen.out
+                .extend_from_slice(&[b'"', digit(9), digit(6), digit(3), digit(0), b'"']);
         }
-        for (id_member, name_member, number, id) in
-            [("uid", "owner", name::OUID, Id::User), ("gid", "group", name::OGID, Id::Group)]
-        {
+        for (id_member, name_member, number, id) in [
+            ("uid", "owner", name::OUID, Owner::User),
+            ("gid", "group", name::OGID, Owner::Group),
+        ] {
             let id_text = value(number);
             pen.text(&object, id_member, id_text);
-            let mut scratch = std::mem::take(pen.scratch);
-            if let Some(found) =
-                id_name(view, pen, self.part, crate::fields::literal(number), id_text, id, &mut scratch)
-            {
-                pen.text(&object, name_member, found);
+            if let Some(found) = known_name(
+                view,
+                pen.names,
+                self.part,
+                crate::fields::literal(number),
+                id_text,
+                id,
+            ) {
+                object.name(pen.out, name_member);
+                pen.intact &= json::string(pen.out, found);
             }
-            *pen.scratch = scratch;
         }
         selinux(pen, &object, value(name::OBJ));
         object.close(pen.out);
@@ -100,9 +123,13 @@ fn is_null(view: &View<'_>, field: &Field) -> bool {
 fn path(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, field: &Field) {
     let mut scratch = std::mem::take(pen.scratch);
     let decoded = text(view.value(field), field.quoted, &mut scratch);
-    let cwd = view.first(kind::CWD).and_then(|part| view.field(part, name::CWD));
+    let cwd = view
+        .first(kind::CWD)
+        .and_then(|part| view.field(part, name::CWD));
     match cwd {
-        Some(cwd) if decoded.first() != Some(&b'/') && !decoded.is_empty() && !below_descriptor(view) => {
+        Some(cwd)
+            if decoded.first() != Some(&b'/') && !decoded.is_empty() && !below_descriptor(view) =>
+        {
             let mut joined = Vec::new();
             let directory = text(view.value(cwd), cwd.quoted, &mut joined).to_vec();
             let full = join(&directory, decoded);
@@ -115,12 +142,15 @@ fn path(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, field: &Field) {
 
 /// Whether the call's names are relative to a directory that it was given as a descriptor.
 fn below_descriptor(view: &View<'_>) -> bool {
-    let Some(call) = view.call().1 else { return false };
+    let Some(call) = view.call().1 else {
+        return false;
+    };
     let directory = match call.name() {
-        "openat" | "openat2" | "mkdirat" | "mknodat" | "fchownat" | "futimesat" | "newfstatat" | "fstatat64"
-        | "unlinkat" | "renameat" | "renameat2" | "linkat" | "readlinkat" | "fchmodat" | "fchmodat2" | "faccessat"
-        | "faccessat2" | "utimensat" | "execveat" | "statx" | "name_to_handle_at" | "open_tree" | "setxattrat"
-        | "getxattrat" | "listxattrat" | "removexattrat" | "file_getattr" | "file_setattr" => name::A0,
+        "openat" | "openat2" | "mkdirat" | "mknodat" | "fchownat" | "futimesat" | "newfstatat"
+        | "fstatat64" | "unlinkat" | "renameat" | "renameat2" | "linkat" | "readlinkat"
+        | "fchmodat" | "fchmodat2" | "faccessat" | "faccessat2" | "utimensat" | "execveat"
+        | "statx" | "name_to_handle_at" | "open_tree" | "setxattrat" | "getxattrat"
+        | "listxattrat" | "removexattrat" | "file_getattr" | "file_setattr" => name::A0,
         "symlinkat" => name::A1,
         _ => return false,
     };
@@ -131,7 +161,10 @@ fn below_descriptor(view: &View<'_>) -> bool {
 /// Joins a name to a directory and folds `.`, `..` and doubled slashes, as the records' reader would by hand.
 fn join(directory: &[u8], relative: &[u8]) -> Vec<u8> {
     let mut full: Vec<u8> = Vec::with_capacity(directory.len() + relative.len() + 1);
-    for step in directory.split(|byte| *byte == b'/').chain(relative.split(|byte| *byte == b'/')) {
+    for step in directory
+        .split(|byte| *byte == b'/')
+        .chain(relative.split(|byte| *byte == b'/'))
+    {
         match step {
             b"" | b"." => {}
             b".." => {
@@ -173,7 +206,11 @@ pub fn paths(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object) {
         let fields = view.opened.fields(part);
         for (place, field) in fields.iter().enumerate() {
             let label = view.label(field);
-            if fields.iter().take(place).any(|earlier| view.label(earlier) == label) {
+            if fields
+                .iter()
+                .take(place)
+                .any(|earlier| view.label(earlier) == label)
+            {
                 continue; // a damaged record: JSON has room for one of a name
             }
             let value = view.value(field);
@@ -202,7 +239,13 @@ fn member(pen: &mut Pen<'_>, object: &Object, label: &[u8], value: &[u8]) {
 
 /// An object's label in the parts that Auditbeat gives.
 fn labels(pen: &mut Pen<'_>, object: &Object, label: &[u8]) {
-    let names = ["obj_user", "obj_role", "obj_domain", "obj_level", "obj_category"];
+    let names = [
+        "obj_user",
+        "obj_role",
+        "obj_domain",
+        "obj_level",
+        "obj_category",
+    ];
     for (name, value) in names.into_iter().zip(label.splitn(5, |byte| *byte == b':')) {
         pen.text(object, name, value);
     }
@@ -221,7 +264,10 @@ mod tests {
             ("/x", "y/", "/x/y/"),
             ("/x//y", "z", "/x/y/z"),
         ] {
-            assert_eq!(String::from_utf8(join(directory.as_bytes(), name.as_bytes())).unwrap(), wanted);
+            assert_eq!(
+                String::from_utf8(join(directory.as_bytes(), name.as_bytes())).unwrap(),
+                wanted
+            );
         }
     }
 

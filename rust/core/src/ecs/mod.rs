@@ -68,16 +68,25 @@ impl Renderer {
     /// Writes `event` as a line at the end of `out`. Returns whether it was all there.
     pub fn write(&mut self, event: &Event, names: &mut dyn Names, out: &mut Vec<u8>) -> bool {
         self.opened.open(event);
-        let view = View { event, opened: &self.opened };
+        let view = View {
+            event,
+            opened: &self.opened,
+        };
         self.arguments.read(event, self.max_argument_bytes);
         self.related.clear();
         let meaning = Meaning::of(&view, &self.actions);
-        let mut pen =
-            pen::Pen { out, scratch: &mut self.scratch, names, related: &mut self.related, intact: true };
+        let mut pen = pen::Pen {
+            out,
+            scratch: &mut self.scratch,
+            names,
+            related: &mut self.related,
+            intact: true,
+        };
         let top = Object::open(pen.out);
         top.name(pen.out, "@timestamp");
         pen.out.push(b'"');
-        self.clock.write(pen.out, event.stamp.seconds, event.stamp.millis);
+        self.clock
+            .write(pen.out, event.stamp.seconds, event.stamp.millis);
         pen.out.push(b'"');
         top.name(pen.out, "ecs");
         pen.out.extend_from_slice(b"{\"version\":\"");
@@ -101,8 +110,16 @@ impl Renderer {
         tags(&view, &mut pen, &top);
         top.name(pen.out, "service");
         pen.out.extend_from_slice(b"{\"type\":\"auditd\"}");
-        self.data.gather(&view, meaning.users());
-        auditd::write(&view, &mut pen, &top, &mut self.data, &self.arguments, meaning.lead, target);
+        self.data.gather(&view, meaning.users(), pen.names);
+        auditd::write(
+            &view,
+            &mut pen,
+            &top,
+            &mut self.data,
+            &self.arguments,
+            meaning.lead,
+            target,
+        );
         let whole = extra(&view, &mut pen, &top, &mut self.data, &self.arguments);
         top.close(pen.out);
         let keep = self.original || !pen.intact;
@@ -123,12 +140,20 @@ struct Meaning<'a> {
 
 impl<'a> Meaning<'a> {
     fn of(view: &View<'_>, actions: &'a Actions) -> Self {
-        let call = view.syscall().and_then(|_| actions.of_syscall(view.call().1));
+        let call = view
+            .syscall()
+            .and_then(|_| actions.of_syscall(view.call().1));
         let kind = view.part(view.lead()).kind;
         if view.syscall() == Some(view.lead()) {
-            return Self { lead: call, call: None };
+            return Self {
+                lead: call,
+                call: None,
+            };
         }
-        Self { lead: actions.of_record(kind, |field| view.find(&[field]).is_some()), call }
+        Self {
+            lead: actions.of_record(kind, |field| view.find(&[field]).is_some()),
+            call,
+        }
     }
 
     fn users(&self) -> Users {
@@ -151,9 +176,19 @@ impl<'a> Meaning<'a> {
         pen.text(&object, "module", b"auditd");
         pen.text(&object, "dataset", b"auditd.event");
         let rows = || self.lead.into_iter().chain(self.call);
-        merged(pen, &object, "category", rows().map(|row| row.category.as_slice()));
+        merged(
+            pen,
+            &object,
+            "category",
+            rows().map(|row| row.category.as_slice()),
+        );
         merged(pen, &object, "type", rows().map(|row| row.kind.as_slice()));
-        match (self.lead.map(|row| row.action).filter(|action| !action.is_empty()), view.call().1) {
+        match (
+            self.lead
+                .map(|row| row.action)
+                .filter(|action| !action.is_empty()),
+            view.call().1,
+        ) {
             (Some(action), _) => pen.text(&object, "action", action.as_bytes()),
             (None, Some(call)) if view.syscall() == Some(view.lead()) => {
                 pen.text(&object, "action", call.name().as_bytes());
@@ -188,7 +223,9 @@ fn merged<'t>(
     lists: impl Iterator<Item = &'t [&'static str]> + Clone,
 ) {
     let all = || lists.clone().flatten();
-    let distinct = all().enumerate().filter(|(place, text)| !all().take(*place).any(|earlier| earlier == *text));
+    let distinct = all()
+        .enumerate()
+        .filter(|(place, text)| !all().take(*place).any(|earlier| earlier == *text));
     pen.list(object, name, distinct.map(|(_, text)| text.as_bytes()));
 }
 
@@ -197,8 +234,16 @@ fn host(view: &View<'_>, pen: &mut pen::Pen<'_>, parent: &Object, host: &Host) {
     let node = view.event.at(view.event.node);
     let object = Object::member(pen.out, parent, "host");
     if node.is_empty() {
-        pen.text(&object, "name", host.name.as_deref().unwrap_or_default().as_bytes());
-        pen.text(&object, "id", host.id.as_deref().unwrap_or_default().as_bytes());
+        pen.text(
+            &object,
+            "name",
+            host.name.as_deref().unwrap_or_default().as_bytes(),
+        );
+        pen.text(
+            &object,
+            "id",
+            host.id.as_deref().unwrap_or_default().as_bytes(),
+        );
         if let Some(id) = &host.boot_id {
             let boot = Object::member(pen.out, &object, "boot");
             pen.text(&boot, "id", id.as_bytes());
@@ -215,14 +260,20 @@ fn host(view: &View<'_>, pen: &mut pen::Pen<'_>, parent: &Object, host: &Host) {
 /// (`AUDIT_KEY_SEPARATOR`, libaudit).
 fn tags(view: &View<'_>, pen: &mut pen::Pen<'_>, parent: &Object) {
     let find = |part| view.field(part, crate::fields::name::KEY);
-    let Some(field) = find(view.actor()).or_else(|| find(view.lead())) else { return };
+    let Some(field) = find(view.actor()).or_else(|| find(view.lead())) else {
+        return;
+    };
     let value = view.value(field);
     if !field.quoted && matches!(value, b"(null)" | b"") {
         return;
     }
     let mut scratch = std::mem::take(pen.scratch);
     let keys = crate::event::text(value, field.quoted, &mut scratch);
-    pen.list(parent, "tags", keys.split(|byte| *byte == 1).filter(|key| !key.is_empty()));
+    pen.list(
+        parent,
+        "tags",
+        keys.split(|byte| *byte == 1).filter(|key| !key.is_empty()),
+    );
     *pen.scratch = scratch;
 }
 
@@ -238,7 +289,11 @@ fn extra(
     let object = Object::member(pen.out, parent, "tsauditd");
     data.write_readings(pen, &object);
     let reasons = incomplete(view, arguments);
-    pen.list(&object, "incomplete", reasons.iter().flatten().map(|reason| reason.as_bytes()));
+    pen.list(
+        &object,
+        "incomplete",
+        reasons.iter().flatten().map(|reason| reason.as_bytes()),
+    );
     if view.event.addition {
         object.name(pen.out, "addition");
         pen.out.extend_from_slice(b"true");
@@ -261,13 +316,24 @@ fn incomplete(view: &View<'_>, arguments: &Arguments) -> [Option<&'static str>; 
         return [None; 4];
     }
     let paths = view.parts(kind::PATH).count() as u64;
-    let items = view.syscall().and_then(|_| crate::record::decimal(view.of_actor(crate::fields::name::ITEMS)));
-    let explains = |kind: u16| matches!(kind, kind::PATH | kind::CWD | kind::EXECVE | kind::SOCKADDR | kind::PROCTITLE);
+    let items = view
+        .syscall()
+        .and_then(|_| crate::record::decimal(view.of_actor(crate::fields::name::ITEMS)));
+    let explains = |kind: u16| {
+        matches!(
+            kind,
+            kind::PATH | kind::CWD | kind::EXECVE | kind::SOCKADDR | kind::PROCTITLE
+        )
+    };
     let alone = view.event.parts.iter().all(|part| explains(part.kind));
     [
-        view.event.incomplete.map(crate::assemble::Incomplete::reason),
+        view.event
+            .incomplete
+            .map(crate::assemble::Incomplete::reason),
         arguments.missing.then_some("arguments are missing"),
-        items.filter(|items| *items > paths).map(|_| "PATH records are missing"),
+        items
+            .filter(|items| *items > paths)
+            .map(|_| "PATH records are missing"),
         alone.then_some("the SYSCALL record is missing"),
     ]
 }
@@ -291,12 +357,18 @@ fn original(view: &View<'_>, out: &mut Vec<u8>, at: usize) {
         line.extend_from_slice(b"type=");
         match tables::record_type_name(part.kind) {
             Some(name) => line.extend_from_slice(name.as_bytes()),
-            None if part.name != crate::assemble::Span::default() => line.extend_from_slice(view.event.at(part.name)),
+            None if part.name != crate::assemble::Span::default() => {
+                line.extend_from_slice(view.event.at(part.name))
+            }
             None => line.extend_from_slice(format!("UNKNOWN[{}]", part.kind).as_bytes()),
         }
         let stamp = view.event.stamp;
         line.extend_from_slice(
-            format!(" msg=audit({}.{:03}:{}): ", stamp.seconds, stamp.millis, stamp.serial).as_bytes(),
+            format!(
+                " msg=audit({}.{:03}:{}): ",
+                stamp.seconds, stamp.millis, stamp.serial
+            )
+            .as_bytes(),
         );
         line.extend_from_slice(view.event.at(part.body));
         if part.enriched != crate::assemble::Span::default() {

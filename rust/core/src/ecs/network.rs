@@ -15,9 +15,13 @@ use crate::record::kind;
 /// Writes source, destination and network, as far as the records tell: a system call's record holds one end.
 pub fn write(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, action: Option<&Action>) {
     if let Some(part) = view.first(kind::SOCKADDR) {
-        let Some((member, direction)) = view.call().1.and_then(|call| end_of(call.name())) else { return };
+        let Some((member, direction)) = view.call().1.and_then(|call| end_of(call.name())) else {
+            return;
+        };
         let mut bytes = Vec::new();
-        let Some(address) = socket_address(view, part, &mut bytes) else { return };
+        let Some(address) = socket_address(view, part, &mut bytes) else {
+            return;
+        };
         let end = Object::member(pen.out, parent, member);
         let network = write_end(pen, &end, &address);
         end.close(pen.out);
@@ -43,9 +47,16 @@ fn end_of(call: &str) -> Option<(&'static str, &'static [u8])> {
 }
 
 /// Decodes a SOCKADDR record into `bytes`.
-fn socket_address<'b>(view: &View<'_>, part: usize, bytes: &'b mut Vec<u8>) -> Option<SocketAddress<'b>> {
+fn socket_address<'b>(
+    view: &View<'_>,
+    part: usize,
+    bytes: &'b mut Vec<u8>,
+) -> Option<SocketAddress<'b>> {
     let value = view.value(view.field(part, name::SADDR)?);
-    let big_endian = view.call().0.is_some_and(crate::tables::Arch::is_big_endian);
+    let big_endian = view
+        .call()
+        .0
+        .is_some_and(crate::tables::Arch::is_big_endian);
     hex::unhex(value, bytes).then(|| SocketAddress::parse(bytes, big_endian))
 }
 
@@ -89,10 +100,19 @@ fn write_end(pen: &mut Pen<'_>, end: &Object, address: &SocketAddress<'_>) -> &'
 /// CRYPTO_SESSION both ends and ports.
 fn login_source(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, action: &Action) {
     let lead = view.lead();
-    let value = |number| view.field(lead, number).map(|field| view.value(field)).unwrap_or_default();
-    let address = action.source.map(|source| value(source.number)).unwrap_or_default();
+    let value = |number| {
+        view.field(lead, number)
+            .map(|field| view.value(field))
+            .unwrap_or_default()
+    };
+    let address = action
+        .source
+        .map(|source| value(source.number))
+        .unwrap_or_default();
     let hostname = view.field(lead, name::HOSTNAME);
-    let ip = std::str::from_utf8(address).ok().and_then(|text| text.parse::<IpAddr>().ok());
+    let ip = std::str::from_utf8(address)
+        .ok()
+        .and_then(|text| text.parse::<IpAddr>().ok());
     let source = Object::member(pen.out, parent, "source");
     if let Some(ip) = ip {
         let shown = ip.to_canonical().to_string();
@@ -112,7 +132,11 @@ fn login_source(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, action: &Ac
     }
     source.close(pen.out);
     let local = value(name::LADDR);
-    if std::str::from_utf8(local).ok().and_then(|text| text.parse::<IpAddr>().ok()).is_some() {
+    if std::str::from_utf8(local)
+        .ok()
+        .and_then(|text| text.parse::<IpAddr>().ok())
+        .is_some()
+    {
         let destination = Object::member(pen.out, parent, "destination");
         pen.text(&destination, "ip", local);
         pen.text(&destination, "address", local);
@@ -151,7 +175,10 @@ pub fn sockets(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object) {
 
 fn socket(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, part: usize) {
     let mut bytes = Vec::new();
-    let raw = view.field(part, name::SADDR).map(|field| view.value(field)).unwrap_or_default();
+    let raw = view
+        .field(part, name::SADDR)
+        .map(|field| view.value(field))
+        .unwrap_or_default();
     let Some(address) = socket_address(view, part, &mut bytes) else {
         pen.text(object, "saddr", raw);
         return;
@@ -165,7 +192,12 @@ fn socket(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, part: usize) {
             pen.text(object, "addr", &scratch);
             port_member(pen, object, "port", port);
         }
-        SocketAddress::Inet6 { addr, port, flowinfo, scope } => {
+        SocketAddress::Inet6 {
+            addr,
+            port,
+            flowinfo,
+            scope,
+        } => {
             pen.text(object, "family", b"ipv6");
             write_ipv6(&mut scratch, &addr);
             pen.text(object, "addr", &scratch);
@@ -200,7 +232,9 @@ fn socket(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, part: usize) {
 /// Writes what `auditd.summary.object` says of a socket: the address or path, and the port.
 pub fn summary(view: &View<'_>, pen: &mut Pen<'_>, object: &Object) {
     let mut bytes = Vec::new();
-    let address = view.first(kind::SOCKADDR).and_then(|part| socket_address(view, part, &mut bytes));
+    let address = view
+        .first(kind::SOCKADDR)
+        .and_then(|part| socket_address(view, part, &mut bytes));
     let mut scratch = std::mem::take(pen.scratch);
     scratch.clear();
     match address {

@@ -82,7 +82,11 @@ pub struct TextSet {
 impl TextSet {
     /// Adds a text that is not there yet; empty ones and `?` are nobody's name.
     pub fn add(&mut self, text: &[u8]) {
-        if !text.is_empty() && text != b"?" && self.ends.len() < 64 && !self.iter().any(|known| known == text) {
+        if !text.is_empty()
+            && text != b"?"
+            && self.ends.len() < 64
+            && !self.iter().any(|known| known == text)
+        {
             self.bytes.extend_from_slice(text);
             self.ends.push(self.bytes.len());
         }
@@ -91,7 +95,9 @@ impl TextSet {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let starts = [0].into_iter().chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, end)| self.bytes.get(start..*end).unwrap_or_default())
+        starts
+            .zip(&self.ends)
+            .map(|(start, end)| self.bytes.get(start..*end).unwrap_or_default())
     }
 
     /// Forgets them, and keeps the room.
@@ -123,7 +129,11 @@ impl Related {
     /// Writes `"related":{...}`, unless it is empty.
     pub fn write(&self, out: &mut Vec<u8>, parent: &Object) {
         let object = Object::member(out, parent, "related");
-        for (name, set) in [("user", &self.users), ("ip", &self.addresses), ("hosts", &self.hosts)] {
+        for (name, set) in [
+            ("user", &self.users),
+            ("ip", &self.addresses),
+            ("hosts", &self.hosts),
+        ] {
             let mut separator = b'[';
             for text in set.iter() {
                 if separator == b'[' {

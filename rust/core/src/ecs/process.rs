@@ -28,15 +28,34 @@ pub fn write(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, arguments: &Ar
         json::number(pen.out, arguments.count.unwrap_or(arguments.len() as u64));
         command_line(pen, &object, arguments);
     }
-    if let Some(field) = view.first(kind::PROCTITLE).and_then(|part| view.field(part, name::PROCTITLE)) {
+    if let Some(field) = view
+        .first(kind::PROCTITLE)
+        .and_then(|part| view.field(part, name::PROCTITLE))
+    {
         title(view.value(field), field.quoted, pen, &object);
     }
-    if let Some(field) = view.first(kind::CWD).and_then(|part| view.field(part, name::CWD)) {
-        pen.decoded(&object, "working_directory", view.value(field), field.quoted);
+    if let Some(field) = view
+        .first(kind::CWD)
+        .and_then(|part| view.field(part, name::CWD))
+    {
+        pen.decoded(
+            &object,
+            "working_directory",
+            view.value(field),
+            field.quoted,
+        );
     } else if let Some(field) = view.field(view.actor(), name::CWD) {
-        pen.decoded(&object, "working_directory", view.value(field), field.quoted);
+        pen.decoded(
+            &object,
+            "working_directory",
+            view.value(field),
+            field.quoted,
+        );
     }
-    if view.call().1.is_some_and(|call| matches!(call.name(), "exit" | "exit_group"))
+    if view
+        .call()
+        .1
+        .is_some_and(|call| matches!(call.name(), "exit" | "exit_group"))
         && let Some(code) = hex_number(view.of_actor(name::A0))
     {
         object.name(pen.out, "exit_code");
@@ -72,10 +91,20 @@ fn title(value: &[u8], quoted: bool, pen: &mut Pen<'_>, object: &Object) {
         while spaced.last() == Some(&0) {
             spaced.pop();
         }
-        spaced.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b' ');
+        spaced
+            .iter_mut()
+            .filter(|byte| **byte == 0)
+            .for_each(|byte| *byte = b' ');
         // The kernel cuts in the middle of a character; what it left of it is no damage.
-        let whole = spaced.utf8_chunks().next().map_or(0, |chunk| chunk.valid().len());
-        let cut = if spaced.len() - whole < 4 { whole } else { spaced.len() };
+        let whole = spaced
+            .utf8_chunks()
+            .next()
+            .map_or(0, |chunk| chunk.valid().len());
+        let cut = if spaced.len() - whole < 4 {
+            whole
+        } else {
+            spaced.len()
+        };
         pen.text(object, "title", spaced.get(..cut).unwrap_or_default());
     } else {
         pen.text(object, "title", decoded);
@@ -86,7 +115,11 @@ fn title(value: &[u8], quoted: bool, pen: &mut Pen<'_>, object: &Object) {
 /// The session number that a record carries; none before a log-in.
 #[must_use]
 pub fn session<'a>(view: &View<'a>) -> &'a [u8] {
-    let of_lead = || view.field(view.lead(), name::SES).map(|field| view.value(field)).unwrap_or_default();
+    let of_lead = || {
+        view.field(view.lead(), name::SES)
+            .map(|field| view.value(field))
+            .unwrap_or_default()
+    };
     let value = match view.of_actor(name::SES) {
         b"" => of_lead(),
         value => value,

@@ -1,24 +1,25 @@
 //! `user`: who acted, as whom, and who had logged in.
 
 use crate::action::Users;
+use crate::decode::value::Owner;
 use crate::ecs::pen::Pen;
 use crate::event::{View, is_unset, text};
 use crate::fields::name;
-use crate::json::Object;
+use crate::json::{self, Object};
+use crate::names::Names;
 use crate::record::decimal;
-
-/// What kind of id a field holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Id {
-    /// A user's.
-    User,
-    /// A group's.
-    Group,
-}
 
 /// Writes `"id":..,"name":..` for an id given by its text; nothing for "unset". `label` is the field it came from,
 /// by which an ENRICHED log names it.
-fn identity(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, part: usize, label: &[u8], value: &[u8], id: Id) {
+fn identity(
+    view: &View<'_>,
+    pen: &mut Pen<'_>,
+    object: &Object,
+    part: usize,
+    label: &[u8],
+    value: &[u8],
+    id: Owner,
+) {
     if value.is_empty() || is_unset(value) {
         return;
     }
@@ -26,50 +27,65 @@ fn identity(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, part: usize, la
     object_name(view, pen, object, part, label, value, id);
 }
 
-fn object_name(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, part: usize, label: &[u8], value: &[u8], id: Id) {
-    let mut scratch = std::mem::take(pen.scratch);
-    if let Some(found) = id_name(view, pen, part, label, value, id, &mut scratch) {
-        pen.text(object, "name", found);
-        if id == Id::User {
-            pen.related.users.add(found);
-        }
-    }
-    *pen.scratch = scratch;
-}
-
-/// The name of an id, from the ENRICHED tail or from whoever knows.
-pub fn id_name<'s>(
+fn object_name(
     view: &View<'_>,
     pen: &mut Pen<'_>,
+    object: &Object,
     part: usize,
     label: &[u8],
     value: &[u8],
-    id: Id,
-    scratch: &'s mut Vec<u8>,
-) -> Option<&'s [u8]> {
-    scratch.clear();
+    id: Owner,
+) {
+    if let Some(found) = known_name(view, pen.names, part, label, value, id) {
+        object.name(pen.out, "name");
+        pen.intact &= json::string(pen.out, found);
+        if id == Owner::User {
+            pen.related.users.add(found);
+        }
+    }
+}
+
+/// The name of an id, from the ENRICHED tail or from whoever knows.
+pub fn known_name<'n>(
+    view: &View<'n>,
+    names: &'n mut dyn Names,
+    part: usize,
+    label: &[u8],
+    value: &[u8],
+    owner: Owner,
+) -> Option<&'n [u8]> {
     if let Some(known) = view.enriched(part, label) {
-        scratch.extend_from_slice(known);
-        return Some(scratch);
+        return Some(known);
     }
     let number = u32::try_from(decimal(value)?).ok()?;
-    let known = if id == Id::User { pen.names.user(number) } else { pen.names.group(number) };
-    scratch.extend_from_slice(known?.as_bytes());
-    Some(scratch)
+    let known = if owner == Owner::User {
+        names.user(number)
+    } else {
+        names.group(number)
+    };
+    known.map(str::as_bytes)
 }
 
 /// A user and their group as members of `parent`: `"NAME":{"id":..,"name":..,"group":{..}}`.
 fn pair(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, member: &str, uid: u8, gid: u8) {
     let object = Object::member(pen.out, parent, member);
-    by_number(view, pen, &object, uid, Id::User);
+    by_number(view, pen, &object, uid, Owner::User);
     let group = Object::member(pen.out, &object, "group");
-    by_number(view, pen, &group, gid, Id::Group);
+    by_number(view, pen, &group, gid, Owner::Group);
     group.close(pen.out);
     object.close(pen.out);
 }
 
-fn by_number(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, number: u8, id: Id) {
-    identity(view, pen, object, view.actor(), crate::fields::literal(number), view.of_actor(number), id);
+fn by_number(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, number: u8, id: Owner) {
+    identity(
+        view,
+        pen,
+        object,
+        view.actor(),
+        crate::fields::literal(number),
+        view.of_actor(number),
+        id,
+    );
 }
 
 /// Writes `"user":{...}` and, for work on groups, `"group":{...}`.
@@ -81,25 +97,25 @@ pub fn write(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, users: Users) 
     let user = Object::member(pen.out, parent, "user");
     match users {
         Users::Process => {
-            by_number(view, pen, &user, name::UID, Id::User);
+            by_number(view, pen, &user, name::UID, Owner::User);
             let group = Object::member(pen.out, &user, "group");
-            by_number(view, pen, &group, name::GID, Id::Group);
+            by_number(view, pen, &group, name::GID, Owner::Group);
             group.close(pen.out);
             pair(view, pen, &user, "effective", name::EUID, name::EGID);
         }
         Users::Login => {
             let old = old_login(view);
-            identity(view, pen, &user, view.lead(), old.0, old.1, Id::User);
+            identity(view, pen, &user, view.lead(), old.0, old.1, Owner::User);
             let effective = Object::member(pen.out, &user, "effective");
-            by_number(view, pen, &effective, name::AUID, Id::User);
+            by_number(view, pen, &effective, name::AUID, Owner::User);
             effective.close(pen.out);
         }
         Users::Account | Users::TargetUser | Users::TargetGroup => {
-            by_number(view, pen, &user, name::AUID, Id::User);
+            by_number(view, pen, &user, name::AUID, Owner::User);
             let effective = Object::member(pen.out, &user, "effective");
-            if users == Users::Account && account(view, pen, &effective, Id::User) {
+            if users == Users::Account && account(view, pen, &effective, Owner::User) {
             } else {
-                by_number(view, pen, &effective, name::UID, Id::User);
+                by_number(view, pen, &effective, name::UID, Owner::User);
             }
             effective.close(pen.out);
         }
@@ -107,18 +123,18 @@ pub fn write(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, users: Users) 
     pair(view, pen, &user, "saved", name::SUID, name::SGID);
     pair(view, pen, &user, "filesystem", name::FSUID, name::FSGID);
     let audit = Object::member(pen.out, &user, "audit");
-    by_number(view, pen, &audit, name::AUID, Id::User);
+    by_number(view, pen, &audit, name::AUID, Owner::User);
     audit.close(pen.out);
     if users == Users::TargetUser {
         let target = Object::member(pen.out, &user, "target");
-        account(view, pen, &target, Id::User);
+        account(view, pen, &target, Owner::User);
         target.close(pen.out);
     }
     selinux(pen, &user, view.of_actor(name::SUBJ));
     user.close(pen.out);
     if users == Users::TargetGroup {
         let group = Object::member(pen.out, parent, "group");
-        account(view, pen, &group, Id::Group);
+        account(view, pen, &group, Owner::Group);
         group.close(pen.out);
     }
 }
@@ -126,18 +142,30 @@ pub fn write(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, users: Users) 
 /// The login id before a LOGIN record, by either of its names.
 fn old_login<'a>(view: &View<'a>) -> (&'static [u8], &'a [u8]) {
     let fields = view.opened.fields(view.lead());
-    let old = fields.iter().find(|field| matches!(view.label(field), b"old-auid" | b"old_auid"));
-    (b"old-auid", old.map(|field| view.value(field)).unwrap_or_default())
+    let old = fields
+        .iter()
+        .find(|field| matches!(view.label(field), b"old-auid" | b"old_auid"));
+    (
+        b"old-auid",
+        old.map(|field| view.value(field)).unwrap_or_default(),
+    )
 }
 
 /// Writes the account that a record names, by name (acct, grp) or id. Returns whether it names one.
-fn account(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, id: Id) -> bool {
+fn account(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, id: Owner) -> bool {
     let lead = view.lead();
-    let numbers: &[u8] = if id == Id::Group { &[name::GRP, name::NEW_GROUP, name::ACCT] } else { &[name::ACCT] };
-    let named = numbers.iter().find_map(|number| view.field(lead, *number)).filter(|field| {
-        let value = view.value(field);
-        field.quoted || !matches!(value, b"" | b"?" | b"(unknown)" | b"(null)" | b"(none)")
-    });
+    let numbers: &[u8] = if id == Owner::Group {
+        &[name::GRP, name::NEW_GROUP, name::ACCT]
+    } else {
+        &[name::ACCT]
+    };
+    let named = numbers
+        .iter()
+        .find_map(|number| view.field(lead, *number))
+        .filter(|field| {
+            let value = view.value(field);
+            field.quoted || !matches!(value, b"" | b"?" | b"(unknown)" | b"(null)" | b"(none)")
+        });
     if let Some(field) = view.field(lead, name::ID) {
         let value = view.value(field);
         if decimal(value).is_some() && !is_unset(value) {
@@ -153,7 +181,7 @@ fn account(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, id: Id) -> bool 
     let mut scratch = std::mem::take(pen.scratch);
     let decoded = text(value, field.quoted, &mut scratch);
     pen.text(object, "name", decoded);
-    if id == Id::User {
+    if id == Owner::User {
         pen.related.users.add(decoded);
     }
     *pen.scratch = scratch;

@@ -99,6 +99,25 @@ pub fn syscall(arch: Arch, number: u64) -> Option<SyscallId> {
     (id != NONE).then_some(SyscallId(id))
 }
 
+/// The architecture of a name that [`Arch::name`] gives.
+#[must_use]
+pub fn arch_named(name: &str) -> Option<Arch> {
+    let place = ARCHES.iter().position(|facts| facts.name == name)?;
+    u8::try_from(place).ok().map(Arch)
+}
+
+/// The number of the system call `name` on `arch`; the opposite of [`syscall`], by search.
+#[must_use]
+pub fn syscall_number(arch: Arch, name: &str) -> Option<u32> {
+    let SyscallId(id) = SyscallId::from_name(name.as_bytes())?;
+    let place = arch
+        .facts()
+        .syscalls
+        .iter()
+        .position(|known| *known == id)?;
+    u32::try_from(place).ok()
+}
+
 /// The name of a record type, such as `SYSCALL` for 1300.
 pub fn record_type_name(number: u16) -> Option<&'static str> {
     let place = *RECORD_TYPE_INDEX.get(usize::from(number.checked_sub(FIRST_RECORD_TYPE)?))?;

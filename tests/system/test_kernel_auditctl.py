@@ -1,0 +1,146 @@
+"""What Debian's auditctl sends and prints is the reference for rules: same text, same bytes, same listing.
+
+TSAUDITD_REWRITE_GOLDEN=1 writes tests/golden/rules.tsv anew from what auditctl sends for its texts.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tsauditd.kernel.netlink import ControlSocket
+from tsauditd.kernel.rules.decode import decode, text
+from tsauditd.kernel.rules.encode import encode
+from tsauditd.kernel.rules.load import add_rule, delete_rule, difference, list_rules, read_rules
+from tsauditd.kernel.rules.names import Names
+from tsauditd.kernel.rules.parse import parse_line
+from tsauditd.kernel.rules.rule import Place
+from tsauditd.kernel.state import Snapshot
+
+pytestmark = pytest.mark.system
+
+PROJECT = Path(__file__).resolve().parents[2]
+GOLDEN = PROJECT / "tests" / "golden" / "rules.tsv"
+SENT = re.compile(r'nlmsg_type=AUDIT_(?:ADD|DEL)_RULE.*?\}, "((?:\\x..)*)"')
+RECORD_TYPES = {"CWD": 1307, "USER_LOGIN": 1112, "SYSCALL": 1300, "APPARMOR": 1500}
+
+# Texts where auditctl -l prints what does not load again as the same rule, and what is printed here instead.
+PRINTED_BETTER = {
+    "-a never,exit -F path=/etc/passwd -F perm=r": "-a never,exit -S all -F path=/etc/passwd -F perm=r",
+    "-a always,exit -F perm=r -F path=/etc/passwd": "-a always,exit -S all -F perm=r -F path=/etc/passwd",
+    "-a always,exit -F path=/etc/passwd -F perm=wa -F perm=r": (
+        "-a always,exit -S all -F path=/etc/passwd -F perm=wa -F perm=r"
+    ),
+    "-a always,exit -F dir=/etc/ -F perm=wa": "-a always,exit -S all -F dir=/etc/ -F perm=wa",
+    "-a always,exit -F exe!=/usr/bin/id": "-a always,exit -S all -F exe!=/usr/bin/id",
+    "-a always,exit -S open -F key!=c": "-a always,exit -S open -F key!=c",
+    "-a always,exit -F arch=aarch64 -S openat": "-a always,exit -F arch=aarch64 -S openat",
+    "-a always,exit -F filetype=dir -F filetype=file -F filetype!=link -F filetype=block -F filetype=character"
+    " -F filetype=fifo -F filetype=socket": (
+        "-a always,exit -S all -F filetype=dir -F filetype=file -F filetype!=link -F filetype=block"
+        " -F filetype=character -F filetype=fifo -F filetype=socket"
+    ),
+}
+
+
+@cache
+def syscalls(arch: str) -> dict[str, int]:
+    """Debian's own table of system calls."""
+    dump = subprocess.run(["ausyscall", arch, "--dump"], capture_output=True, text=True, check=True).stdout
+    rows = (line.split() for line in dump.splitlines()[1:])
+    return {row[1]: int(row[0]) for row in rows if len(row) == 2}
+
+
+def debian_names() -> Names:
+    types = {number: name for name, number in RECORD_TYPES.items()}
+    return Names(
+        syscall_number=lambda arch, name: syscalls(arch).get(name),
+        syscall_name=lambda arch, number: {v: k for k, v in syscalls(arch).items()}.get(number),
+        record_type_number=RECORD_TYPES.get,
+        record_type_name=types.get,
+    )
+
+
+def texts() -> list[str]:
+    return [line.split("\t")[0] for line in GOLDEN.read_text().splitlines()]
+
+
+def auditctl_sends(line: str) -> bytes:
+    """The payload that auditctl sends for a rule."""
+    for tool in ("strace", "auditctl"):
+        assert shutil.which(tool), f"system tests need {tool}"
+    command = ["strace", "-qq", "-e", "trace=sendto", "-e", "signal=none", "-xx", "-s", "16384", "auditctl"]
+    trace = subprocess.run([*command, *line.split()], capture_output=True, text=True).stderr
+    found = SENT.search(trace)
+    assert found, f"auditctl sends no rule for {line}: {trace}"
+    return bytes.fromhex(found[1].replace("\\x", ""))
+
+
+def restore_rules(control: ControlSocket, before: list[bytes]) -> None:
+    for payload in difference(list_rules(control), before).delete:
+        delete_rule(payload, control)
+
+
+def auditctl_lists() -> list[str]:
+    out = subprocess.run(["auditctl", "-l"], capture_output=True, text=True, check=True).stdout
+    return [line.rstrip() for line in out.splitlines() if line != "No rules"]
+
+
+def test_same_bytes_as_auditctl(audit_lock: Snapshot) -> None:
+    before = list(audit_lock.rules)
+    names = debian_names()
+    rows = []
+    with ControlSocket() as control:
+        for line in texts():
+            sent = auditctl_sends(line)
+            restore_rules(control, before)
+            rows.append(f"{line}\t{sent.hex()}\n")
+            if "TSAUDITD_REWRITE_GOLDEN" not in os.environ:
+                (command,) = parse_line(line, Place(), names)
+                assert command.rule is not None
+                assert encode(command.rule).hex() == sent.hex(), line
+    if "TSAUDITD_REWRITE_GOLDEN" in os.environ:
+        GOLDEN.write_text("".join(rows))
+    assert GOLDEN.read_text() == "".join(rows)
+
+
+def test_the_kernel_gives_back_the_rule_that_was_added_and_lists_it_as_auditctl_does(
+    audit_lock: Snapshot,
+) -> None:
+    before = list(audit_lock.rules)
+    listed_before = auditctl_lists()
+    names = debian_names()
+    with ControlSocket() as control:
+        for line in texts():
+            (command,) = parse_line(line, Place(), names)
+            rule = command.rule
+            if line.startswith(("-W", "-d")):
+                continue
+            assert rule is not None
+            add_rule(encode(rule), control)
+            (added,) = [payload for payload in list_rules(control) if payload not in before]
+            assert decode(added) == rule, line
+            (listed,) = [found for found in auditctl_lists() if found not in listed_before]
+            ours = text(decode(added), names)
+            assert ours == PRINTED_BETTER.get(line, listed), line
+            (again,) = parse_line(ours, Place(), names)
+            assert again.rule is not None
+            assert encode(again.rule)[:1040] == encode(rule if not rule.prepend else decode(added))[:1040], (
+                line
+            )
+            delete_rule(added, control)
+            assert list_rules(control) == before, line
+
+
+def test_the_demonstration_rules_load_on_this_machine(audit_lock: Snapshot) -> None:
+    commands = read_rules(PROJECT / "rules" / "demonstration.rules", debian_names())
+    with ControlSocket() as control:
+        for command in commands:
+            assert command.rule is not None
+            assert not command.warning
+            add_rule(encode(command.rule), control)
+        assert len(list_rules(control)) == len(audit_lock.rules) + len(commands)
