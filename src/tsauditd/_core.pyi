@@ -6,6 +6,8 @@ Times are milliseconds since the epoch. JSON output is always whole lines, each 
 from collections.abc import Sequence
 from typing import final
 
+__all__ = ["Decoder", "Listener", "__version__", "syscall_name", "syscall_number"]
+
 __version__: str
 
 def syscall_number(arch: str, name: str) -> int | None:

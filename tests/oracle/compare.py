@@ -80,5 +80,5 @@ def _judge(verdict: Verdict, events: list[dict[str, Any]], record: Record, item:
 
 
 def _text(reading: bytes) -> str:
-    """The reading as our JSON writes text: bytes that are no UTF-8 as \\xNN (docs/ARCHITECTURE.md)."""
+    """The reading as text. Bytes that are no UTF-8 never agree here: DIFFERENCES says what ours has then."""
     return unescaped(reading).decode("utf-8", errors="backslashreplace")

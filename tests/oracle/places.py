@@ -34,7 +34,7 @@ COMMON: dict[str, tuple[str, ...]] = {
     "addr": ("source.ip", "source.address"),
     "hostname": ("source.domain", "source.ip", "source.address"),
     "acct": ("user.name", "user.effective.name", "user.target.name", "group.name"),
-    "id": ("user.target.id", "user.target.name", "user.id", "user.effective.id", "group.id"),
+    "id": ("user.target.id", "user.target.name", "user.id", "user.effective.id", "group.id", "group.name"),
     "grp": ("group.name",),
     "saddr": ("source.ip", "source.address", "destination.ip", "destination.address"),
     "daddr": ("destination.ip", "destination.address"),
@@ -63,7 +63,9 @@ def candidates(event: dict[str, Any], record: Record, field: Field) -> list[str]
         return [arguments[place]] if place < len(arguments) else []
     if record.type in ("SOCKADDR", "NETFILTER_PKT") and field.name == "saddr":
         socket = event["auditd"]["data"].get("socket", {})
-        return [f"{name}={value}" for name, value in socket.items()] + list(values(event, "auditd.data.saddr"))
+        return [f"{name}={value}" for name, value in socket.items()] + list(
+            values(event, "auditd.data.saddr")
+        )
     paths = (f"auditd.data.{field.name}", f"tsauditd.interpreted.{field.name}", *COMMON.get(field.name, ()))
     return [value for path in paths for value in values(event, path)]
 

@@ -186,25 +186,33 @@ def _aligned(kind: str, number: int, body: bytes, answer: bytes) -> Record:
     """Cut the answer where the raw record has its fields."""
     spans = raw_fields(body)
     for literal in (re.escape, _folded):
-        parts, at = [], 0
+        lazy, greedy, at = b"", b"", 0
         for _, start, end in spans:
-            parts.append(literal(body[at:start]))
+            gap, plain = literal(body[at:start]), re.escape(_printed(body[start:end]))
+            lazy += gap + b"(" + plain + b"|.*?)"
+            greedy += gap + b"(" + plain + b"|.*)"
             at = end
         tail = body[at:]
         if tail.endswith(b"'") and not answer.endswith(b"'"):
             tail = tail[:-1]
-        parts.append(literal(tail))
-        first = re.fullmatch(b"(.*?)".join(parts), answer, re.DOTALL)
+        first = re.fullmatch(lazy + literal(tail), answer, re.DOTALL)
         if first is not None:
             break
     else:
         raise OracleError(f"line {number}: ausearch's {kind} does not fit the raw record: {answer[:200]!r}")
-    last = re.fullmatch(b"(.*)".join(parts), answer, re.DOTALL)
+    last = re.fullmatch(greedy + literal(tail), answer, re.DOTALL)
     fields = (
         Field(name, body[start:end], reading)
         for (name, start, end), reading in zip(spans, first.groups(), strict=True)
     )
     return Record(kind, number, tuple(fields), last is not None and first.groups() == last.groups())
+
+
+def _printed(value: bytes) -> bytes:
+    """How ausearch prints the value if it is text in hex, else the value: only where to cut hangs on it."""
+    if len(value) % 2 or not re.fullmatch(rb"[0-9A-F]+", value):
+        return value.strip(b'"')
+    return re.sub(rb"[\x00-\x1f\x7f]", lambda match: b"\\%03o" % match[0][0], bytes.fromhex(value.decode()))
 
 
 def _folded(text: bytes) -> bytes:

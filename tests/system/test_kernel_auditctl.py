@@ -7,12 +7,14 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tsauditd.kernel.netlink import ControlSocket
+from tsauditd.kernel.registration import open_unicast, register, release
 from tsauditd.kernel.rules.decode import decode, text
 from tsauditd.kernel.rules.encode import encode
 from tsauditd.kernel.rules.load import add_rule, delete_rule, difference, list_rules, read_rules
@@ -20,6 +22,7 @@ from tsauditd.kernel.rules.names import Names
 from tsauditd.kernel.rules.parse import parse_line
 from tsauditd.kernel.rules.rule import Place
 from tsauditd.kernel.state import Snapshot
+from tsauditd.kernel.status import set_enabled
 
 pytestmark = pytest.mark.system
 
@@ -144,3 +147,41 @@ def test_the_demonstration_rules_load_on_this_machine(audit_lock: Snapshot) -> N
             assert not command.warning
             add_rule(encode(command.rule), control)
         assert len(list_rules(control)) == len(audit_lock.rules) + len(commands)
+
+
+# A logged-in person's process: a command, a command with more rights than the user, a connection and its other end.
+WORKLOAD = """
+import os, pathlib, socket, subprocess
+pathlib.Path("/proc/self/loginuid").write_text("424242")
+server = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(server.getsockname())
+accepted, address = server.accept()
+local, other = socket.socketpair(socket.AF_UNIX)
+subprocess.run(["/bin/true"])
+os.setresuid(65534, 0, 0)
+subprocess.run(["/bin/true"])
+"""
+SYSCALL = re.compile(rb" syscall=(\d+) .* key=\"(\w+)\"")
+
+
+def test_the_demonstration_rules_see_what_they_promise(audit_lock: Snapshot) -> None:
+    commands = (PROJECT / "rules" / "demonstration.rules").read_text().splitlines()
+    wanted = {(42, b"connections"), (288, b"connections"), (59, b"commands"), (59, b"escalation")}
+    seen: set[tuple[int, bytes]] = set()
+    with ControlSocket() as control, open_unicast(1 << 22) as sock:
+        for line in commands:
+            # Of this test's processes only: nobody else on the machine has this login uid.
+            for command in parse_line(line.replace("auid!=unset", "auid=424242"), Place(), debian_names()):
+                assert command.rule is not None
+                add_rule(encode(command.rule), control)
+        set_enabled(1, control)
+        register(sock)
+        sock.settimeout(20)
+        child = subprocess.Popen([sys.executable, "-c", WORKLOAD])
+        while seen != wanted:
+            found = SYSCALL.search(sock.recv(65536))
+            if found:
+                seen.add((int(found[1]), found[2]))
+                assert seen <= wanted
+        child.wait()
+        release(control)

@@ -2,7 +2,7 @@
 
 use crate::assemble::{Assembler, Event, Source};
 use crate::ecs::{Host, Renderer};
-use crate::line::{Line, line};
+use crate::line::{Line, line, lines_within};
 use crate::names::Names;
 use crate::packet::{Packet, packet};
 use crate::record::{Record, header};
@@ -89,6 +89,8 @@ pub struct Engine {
     rest: Vec<u8>,
     /// In the middle of a line that is too long.
     skipping: bool,
+    /// Lines to pass over, which belong to the record before.
+    within: usize,
     /// Line number within the current file.
     line: u64,
     counters: Counters,
@@ -117,6 +119,7 @@ impl Engine {
             out: Vec::new(),
             rest: Vec::new(),
             skipping: false,
+            within: 0,
             line: 0,
             counters: Counters::default(),
             unreadable: Vec::new(),
@@ -179,6 +182,7 @@ impl Engine {
             self.line(&last);
         }
         self.skipping = false;
+        self.within = 0;
         self.line = 0;
     }
 
@@ -223,8 +227,15 @@ impl Engine {
             self.refuse("a line of more than a mebibyte", text);
             return;
         }
+        if self.within > 0 {
+            self.within -= 1;
+            return;
+        }
         match line(text) {
-            Line::Record(record) => self.record(&record, 0),
+            Line::Record(record) => {
+                self.within = lines_within(&record);
+                self.record(&record, 0);
+            }
             Line::Nothing => {}
             Line::Unreadable(reason) => self.refuse(reason, text),
         }

@@ -3,8 +3,8 @@
 use crate::assemble::{Event, Part, Span};
 use crate::decode::hex;
 use crate::fields::{self, Field, name};
-use crate::record::kind;
-use crate::tables::{Arch, SyscallId};
+use crate::record::{decimal, kind};
+use crate::tables::{self, Arch, SyscallId};
 
 /// The text of a set "no such id" (auid and ses before a log-in): (u32)-1.
 const UNSET: [&[u8]; 3] = [b"4294967295", b"-1", b"unset"];
@@ -21,6 +21,7 @@ pub struct Opened {
     lead: usize,
     actor: usize,
     syscall: Option<usize>,
+    call: (Option<Arch>, Option<SyscallId>),
     /// The actor's part has a name twice.
     pub repeated: bool,
 }
@@ -34,6 +35,7 @@ impl Default for Opened {
             lead: 0,
             actor: 0,
             syscall: None,
+            call: (None, None),
             repeated: false,
         }
     }
@@ -42,7 +44,7 @@ impl Default for Opened {
 /// Records that the kernel adds when a system call ends (`audit_log_exit`, `show_special`, kernel/auditsc.c): they
 /// explain it, and do not lead an event that has another record.
 fn explains(kind: u16) -> bool {
-    matches!(kind, 1300..=1307 | 1309 | 1311..=1318 | 1320..=1323 | 1327 | 1330 | 1332 | 1333 | 1337 | 1425 | 1426)
+    matches!(kind, 1300..=1304 | 1306 | 1307 | 1309 | 1311..=1318 | 1320..=1323 | 1327 | 1330 | 1332 | 1333 | 1337 | 1425 | 1426)
 }
 
 impl Opened {
@@ -89,6 +91,11 @@ impl Opened {
                 }
             }
         }
+        self.call = View {
+            event,
+            opened: self,
+        }
+        .find_call();
     }
 
     /// The fields of a part.
@@ -235,13 +242,17 @@ impl<'a> View<'a> {
     /// The machine's architecture and the system call, as far as the records tell.
     #[must_use]
     pub fn call(&self) -> (Option<Arch>, Option<SyscallId>) {
-        let arch = hex_number(self.of_actor(name::ARCH))
-            .and_then(|elf| Arch::from_elf(u32::try_from(elf).ok()?));
-        let number = crate::record::decimal(self.of_actor(name::SYSCALL));
+        self.opened.call
+    }
+
+    fn find_call(&self) -> (Option<Arch>, Option<SyscallId>) {
+        let elf = hex_number(self.of_actor(name::ARCH)).and_then(|elf| u32::try_from(elf).ok());
+        let arch = elf.and_then(Arch::from_elf);
+        let number = decimal(self.of_actor(name::SYSCALL));
         (
             arch,
             arch.zip(number)
-                .and_then(|(arch, number)| crate::tables::syscall(arch, number)),
+                .and_then(|(arch, number)| tables::syscall(arch, number)),
         )
     }
 

@@ -57,16 +57,47 @@ pub fn literal(name: u8) -> &'static [u8] {
         .unwrap_or_default()
 }
 
+/// Where in [`PLACES`] a name is looked for first.
+const fn place(label: &[u8]) -> usize {
+    let (first, last) = match label {
+        [] => (0, 0),
+        [only] => (*only as usize, 0),
+        [first, .., last] => (*first as usize, *last as usize),
+    };
+    (first * 5 + last * 11 + label.len() * 31) % 512
+}
+
+/// The names by [`place`], and by the next free one where several share a place.
+static PLACES: [u8; 512] = {
+    let mut places = [name::OTHER; 512];
+    let mut number = 1;
+    while number < name::COUNT {
+        let (label, _) = LITERALS[number].split_at(LITERALS[number].len() - 1);
+        let mut at = place(label);
+        while places[at] != name::OTHER {
+            at = (at + 1) % 512;
+        }
+        places[at] = number as u8;
+        number += 1;
+    }
+    places
+};
+
 /// The number of a name.
 #[must_use]
 pub fn number(label: &[u8]) -> u8 {
-    let known = LITERALS
-        .iter()
-        .skip(1)
-        .position(|with_sign| with_sign.len() == label.len() + 1 && with_sign.starts_with(label));
-    known
-        .and_then(|place| u8::try_from(place + 1).ok())
-        .unwrap_or(name::OTHER)
+    let start = place(label);
+    for step in 0..PLACES.len() {
+        match PLACES.get((start + step) % PLACES.len()) {
+            Some(&number) if number != name::OTHER => {
+                if literal(number) == label {
+                    return number;
+                }
+            }
+            _ => break,
+        }
+    }
+    name::OTHER
 }
 
 /// Adds the fields of the bytes in `span` of `bytes` to `fields`.

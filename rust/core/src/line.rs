@@ -2,6 +2,7 @@
 
 use memchr::memmem;
 
+use crate::decode::hex;
 use crate::record::{Record, decimal, header, kind};
 use crate::tables;
 
@@ -67,6 +68,34 @@ pub fn line(text: &[u8]) -> Line<'_> {
         body,
         enriched,
     })
+}
+
+/// How many more lines an ENRICHED record's tail takes up.
+///
+/// auditd writes the path of a local socket into the tail as it is, newlines included, so that whoever names a socket
+/// writes lines into the log. The record's own hex tells how many.
+#[must_use]
+pub fn lines_within(record: &Record<'_>) -> usize {
+    if record.kind != kind::SOCKADDR || !record.enriched.starts_with(b"SADDR={ saddr_fam=local") {
+        return 0;
+    }
+    let mut address = Vec::new();
+    let value = record.body.strip_prefix(b"saddr=").unwrap_or_default();
+    let value = value.split(|byte| *byte == b' ').next().unwrap_or_default();
+    if !hex::unhex(value, &mut address) {
+        return 0;
+    }
+    // Past the family; an abstract name starts with NUL, any other ends with it.
+    let path = address.get(2..).unwrap_or_default();
+    let path = path.strip_prefix(b"\0").unwrap_or(path);
+    let path = path.split(|byte| *byte == 0).next().unwrap_or_default();
+    let within = path.iter().filter(|byte| **byte == b'\n').count();
+    let here = record
+        .enriched
+        .iter()
+        .filter(|byte| **byte == b'\n')
+        .count();
+    within.saturating_sub(here)
 }
 
 /// The record type's number, from its name, `UNKNOWN[n]` or the number itself.

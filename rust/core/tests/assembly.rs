@@ -324,6 +324,30 @@ fn damaged_lines_are_counted_with_their_place() {
 }
 
 #[test]
+fn a_socket_name_writes_no_records() {
+    let mut engine = engine(true);
+    // /x NEWLINE type=USER_LOGIN ... NEWLINE y: what auditd makes of a hostile path.
+    let fake = "type=USER_LOGIN msg=audit(1700000000.000:2): pid=1 msg='op=login acct=\"root\" res=success'";
+    let hex: String = format!("/x\n{fake}\ny")
+        .bytes()
+        .map(|byte| format!("{byte:02X}"))
+        .collect();
+    engine.line_bytes(
+        format!(
+            "type=SYSCALL msg=audit(1700000000.000:1): arch=c000003e syscall=42 items=0\n\
+             type=SOCKADDR msg=audit(1700000000.000:1): saddr=0100{hex}00\x1dSADDR={{ saddr_fam=local path=/x\n{fake}\ny }}\n\
+             type=PROCTITLE msg=audit(1700000000.000:1): proctitle=\"x\"\n"
+        )
+        .as_bytes(),
+    );
+    engine.flush();
+    let got = lines(&mut engine);
+    assert_eq!(got.len(), 1);
+    assert_eq!(got[0]["destination"]["path"], format!("/x\n{fake}\ny"));
+    assert_eq!(engine.counters().unreadable, 0);
+}
+
+#[test]
 fn a_line_without_end_takes_no_memory() {
     let mut engine = engine(true);
     for _ in 0..64 {

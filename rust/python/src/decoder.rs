@@ -71,6 +71,7 @@ impl Decoder {
         }
     }
 
+    #[pyo3(signature = (data, /))]
     fn feed<'py>(&self, py: Python<'py>, data: &[u8]) -> Bound<'py, PyBytes> {
         self.lines(py, |engine| engine.line_bytes(data))
     }

@@ -13,11 +13,18 @@ mod reader;
 mod system;
 
 use pyo3::prelude::*;
+use tsauditd_core::tables;
 
 /// The number of a system call on an architecture, as the kernel's audit names both.
 #[pyfunction]
 fn syscall_number(arch: &str, name: &str) -> Option<u32> {
-    tsauditd_core::tables::syscall_number(arch, name)
+    tables::syscall_number(tables::arch_named(arch)?, name)
+}
+
+/// The name of a system call's number on an architecture.
+#[pyfunction]
+fn syscall_name(arch: &str, number: u64) -> Option<&'static str> {
+    tables::syscall(tables::arch_named(arch)?, number).map(tables::SyscallId::name)
 }
 
 #[pymodule(gil_used = false)]
@@ -25,6 +32,7 @@ fn syscall_number(arch: &str, name: &str) -> Option<u32> {
 fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(syscall_number, module)?)?;
+    module.add_function(wrap_pyfunction!(syscall_name, module)?)?;
     module.add_class::<decoder::Decoder>()?;
     module.add_class::<listener::Listener>()
 }

@@ -56,7 +56,9 @@ impl Listener {
 impl Listener {
     #[new]
     #[pyo3(signature = (fd, *, early = Vec::new(), netlink = true, gather_us = 100, original = false,
-        host_name = None, host_id = None, boot_id = None, max_argument_bytes = 2_097_152))]
+        host_name = None, host_id = None, boot_id = None, max_argument_bytes = 2_097_152),
+        text_signature = "(fd, *, early=(), netlink=True, gather_us=100, original=False, host_name=None, \
+            host_id=None, boot_id=None, max_argument_bytes=2097152)")]
     #[expect(clippy::too_many_arguments, reason = "Python's keyword arguments")]
     fn new(
         fd: i32,

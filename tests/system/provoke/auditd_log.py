@@ -115,7 +115,9 @@ def main() -> int:
     parser.add_argument("--format", choices=("RAW", "ENRICHED"), default="RAW")
     parser.add_argument("--node", help="name_format = user with this name")
     parser.add_argument("--signals", action="store_true", help="also send HUP, USR1, USR2")
-    parser.add_argument("--rule", action="append", default=[], help="auditctl arguments, may be given many times")
+    parser.add_argument(
+        "--rule", action="append", default=[], help="auditctl arguments, may be given many times"
+    )
     parser.add_argument("--auid", type=int, help="login user that the command starts with (default: unset)")
     parser.add_argument("--lock", default=LOCK, help=f"lock file (default: {LOCK})")
     parser.add_argument("--reset", action="store_true", help="clear what a killed daemon left behind")

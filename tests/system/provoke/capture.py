@@ -45,7 +45,9 @@ NLMSG_ERROR = 2
 AUDIT_GET, AUDIT_SET, AUDIT_USER = 1000, 1001, 1005
 FIRST_RECORD, AUDIT_REPLACE = 1006, 1329
 STATUS_ENABLED, STATUS_FAILURE, STATUS_PID, STATUS_BACKLOG_LIMIT = 1, 2, 4, 16
-STATUS = struct.Struct("=11I")  # mask enabled failure pid rate_limit backlog_limit lost backlog features wait actual
+STATUS = struct.Struct(
+    "=11I"
+)  # mask enabled failure pid rate_limit backlog_limit lost backlog features wait actual
 HEADER = struct.Struct("=IHHII")
 LOCK = "/run/tsauditd-audit.lock"
 BACKLOG = 32768
@@ -105,7 +107,9 @@ class Control:
 
     def set(self, mask: int, *, enabled: int = 0, pid: int = 0, backlog_limit: int = 0) -> None:
         """Set what `mask` names and wait for the acknowledgement."""
-        self.acknowledged(AUDIT_SET, status_bytes(mask, enabled=enabled, pid=pid, backlog_limit=backlog_limit))
+        self.acknowledged(
+            AUDIT_SET, status_bytes(mask, enabled=enabled, pid=pid, backlog_limit=backlog_limit)
+        )
 
 
 def status_bytes(mask: int, *, enabled: int = 0, pid: int = 0, backlog_limit: int = 0) -> bytes:
@@ -180,7 +184,9 @@ def rest(control: Control, reset: bool) -> Status:
         auditctl("-D")
         before = control.status()
     if before.enabled or auditctl("-l").strip() != "No rules":
-        raise CaptureError("audit is enabled or has rules; put it to rest first (auditctl -e 0; -D), or give --reset")
+        raise CaptureError(
+            "audit is enabled or has rules; put it to rest first (auditctl -e 0; -D), or give --reset"
+        )
     return before
 
 
@@ -238,12 +244,18 @@ def record(
 
 
 def _drain(
-    events: Control, control: Control, recording: Recording, command: Sequence[str], auid: int | None, timeout: float
+    events: Control,
+    control: Control,
+    recording: Recording,
+    command: Sequence[str],
+    auid: int | None,
+    timeout: float,
 ) -> None:
     """Start the command and read packets until the marker sent after its end comes back."""
     marker = f"marker-{secrets.token_hex(8)}".encode()
     deadline = time.monotonic() + timeout
-    with subprocess.Popen(list(command), preexec_fn=login(auid), stdin=subprocess.DEVNULL) as child:  # noqa: PLW1509
+    starting = subprocess.Popen(list(command), preexec_fn=login(auid), stdin=subprocess.DEVNULL)  # noqa: PLW1509
+    with starting as child:
         pidfd = os.pidfd_open(child.pid)
         waiting = [events.sock.fileno(), pidfd]
         while True:
@@ -255,7 +267,9 @@ def _drain(
             if pidfd in ready:
                 waiting.remove(pidfd)
                 os.close(pidfd)
-                control.acknowledged(AUDIT_USER, marker + b"\0")  # the kernel overwrites the last byte with NUL
+                control.acknowledged(
+                    AUDIT_USER, marker + b"\0"
+                )  # the kernel overwrites the last byte with NUL
             if events.sock.fileno() in ready:
                 packet = events.sock.recv(65536)
                 if marker in packet:
@@ -285,7 +299,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--name", required=True, help="of the files written")
     parser.add_argument("--out", type=Path, default=Path("."), help="directory (default: here)")
-    parser.add_argument("--rule", action="append", default=[], help="auditctl arguments, may be given many times")
+    parser.add_argument(
+        "--rule", action="append", default=[], help="auditctl arguments, may be given many times"
+    )
     parser.add_argument("--auid", type=int, help="login user that the command starts with (default: unset)")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds (default: 120)")
     parser.add_argument("--compress", action="store_true", help="write .gz files")

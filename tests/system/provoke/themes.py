@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the captures: each theme is a few rules and one command, recorded by capture.py.
 
-    themes.py [--out DIR] [NAME ...]      all themes without names; root, and nobody else may use audit meanwhile
+themes.py [--out DIR] [NAME ...]      all themes without names; root, and nobody else may use audit meanwhile
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class Theme:
 
 def calls(names: str, *filters: str, arch: str = "b64", key: str = "") -> str:
     """An exit rule for system calls in auditctl's syntax."""
-    return " ".join(["-a always,exit", f"-F arch={arch}", f"-S {names}", *filters, f"-k {key}" if key else ""]).strip()
+    return " ".join(
+        ["-a always,exit", f"-F arch={arch}", f"-S {names}", *filters, f"-k {key}" if key else ""]
+    ).strip()
 
 
 THEMES: dict[str, Theme] = {
@@ -54,7 +56,9 @@ THEMES: dict[str, Theme] = {
             calls("open,openat,creat,truncate", PERSON, "-F exit=-ENOENT", "-F dir=/tmp", key="absent"),
             calls("openat", PERSON, "-F path=/etc/hostname"),
             calls("openat", PERSON, "-F exit=-ENOTDIR"),
-            calls("rename,renameat,renameat2,link,linkat,symlink,symlinkat,mkdir,mkdirat,mknod,mknodat", PERSON),
+            calls(
+                "rename,renameat,renameat2,link,linkat,symlink,symlinkat,mkdir,mkdirat,mknod,mknodat", PERSON
+            ),
             calls("unlink,unlinkat,rmdir,chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat", PERSON),
             calls("utimensat,setxattr,fsetxattr,lsetxattr,removexattr,fremovexattr,lremovexattr", PERSON),
         ),
@@ -91,7 +95,9 @@ THEMES: dict[str, Theme] = {
     "mount": Theme(
         ("sh", "work/mount.sh"),
         (
-            calls("mount,umount2,pivot_root,swapon,swapoff,move_mount,fsopen,fsconfig,fsmount,open_tree", PERSON),
+            calls(
+                "mount,umount2,pivot_root,swapon,swapoff,move_mount,fsopen,fsconfig,fsmount,open_tree", PERSON
+            ),
             calls("mount_setattr,init_module,finit_module,delete_module", PERSON, key="modules"),
             calls("unshare", PERSON),
         ),
@@ -101,18 +107,26 @@ THEMES: dict[str, Theme] = {
     "bpf": Theme((f"{BIN}/bpf",), (calls("bpf,perf_event_open", PERSON, f"-F exe={BIN}/bpf"),)),
     "crash": Theme((f"{BIN}/crash",), (calls("prctl,seccomp,getppid", PERSON, f"-F exe={BIN}/crash"),)),
     "iouring": Theme(
-        ("python3", "-I", "work/iouring.py", f"{BIN}/iouring"), (calls("io_uring_setup,io_uring_enter", PERSON),)
+        ("python3", "-I", "work/iouring.py", f"{BIN}/iouring"),
+        (calls("io_uring_setup,io_uring_enter", PERSON),),
     ),
     "i386": Theme(
         ("sh", "-c", f"{BIN}/foreign; {BIN}/foreign32"),
-        (calls("all", PERSON, f"-F exe={BIN}/foreign", arch="b32"), calls("all", PERSON, f"-F exe={BIN}/foreign32", arch="b32")),
+        (
+            calls("all", PERSON, f"-F exe={BIN}/foreign", arch="b32"),
+            calls("all", PERSON, f"-F exe={BIN}/foreign32", arch="b32"),
+        ),
     ),
     "landlock": Theme((f"{BIN}/landlock",), (), user="alice"),
-    "landlock-rules": Theme((f"{BIN}/landlock",), (calls("all", PERSON, f"-F exe={BIN}/landlock"),), user="alice"),
+    "landlock-rules": Theme(
+        (f"{BIN}/landlock",), (calls("all", PERSON, f"-F exe={BIN}/landlock"),), user="alice"
+    ),
     "fanotify": Theme((f"{BIN}/fanotify",), (calls("openat", PERSON, "-F path=/tmp/provoke-fanotify"),)),
     "netfilter": Theme(("bash", "work/netfilter.sh"), ()),
     "hugeargv": Theme(
-        ("python3", "-I", "work/hugeargv.py"), (calls("execve", PERSON, "-F exe=/usr/bin/true"),), compress=True
+        ("python3", "-I", "work/hugeargv.py"),
+        (calls("execve", PERSON, "-F exe=/usr/bin/true"),),
+        compress=True,
     ),
     "hostile": Theme(
         ("python3", "-I", "work/hostile.py"),
@@ -142,7 +156,10 @@ THEMES: dict[str, Theme] = {
 # The same through Debian's auditd: the name of the log, the theme, and what auditd_log.py is told.
 LOGS: dict[str, tuple[str, tuple[str, ...]]] = {
     **{f"{name}.raw": (name, ("--format", "RAW")) for name in ("ssh", "exec")},
-    **{f"{name}.enriched": (name, ("--format", "ENRICHED")) for name in ("ssh", "sudo", "exec", "connect", "accounts")},
+    **{
+        f"{name}.enriched": (name, ("--format", "ENRICHED"))
+        for name in ("ssh", "sudo", "exec", "connect", "accounts")
+    },
     "exec.node": ("exec", ("--format", "ENRICHED", "--node", "host.example")),
     "messages.enriched": ("messages", ("--format", "ENRICHED", "--signals")),
     "cron.node": ("cron", ("--format", "RAW", "--node", "other.example", "--signals")),
@@ -164,7 +181,11 @@ def run(tool: str, theme: Theme, *options: str) -> int:
     if theme.auid is not None:
         arguments += ["--auid", str(theme.auid)]
     # Debian's own Python and no user's settings: paths and environment show in the records.
-    environment = {"PATH": "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
+    environment = {
+        "PATH": "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin",
+        "HOME": "/root",
+        "LANG": "C.UTF-8",
+    }
     command = ["/usr/bin/python3", f"{STAGE}/{tool}.py", *arguments, "--", *command_of(theme)]
     return subprocess.run(command, cwd=STAGE, check=False, env=environment).returncode
 
@@ -175,7 +196,9 @@ def make(name: str) -> int:
         theme, options = LOGS[name]
         return run("auditd_log", THEMES[theme], "--out", f"out/{name}.log", *options)
     theme_of = THEMES[name]
-    return run("capture", theme_of, "--out", "out", "--name", name, *(["--compress"] if theme_of.compress else []))
+    return run(
+        "capture", theme_of, "--out", "out", "--name", name, *(["--compress"] if theme_of.compress else [])
+    )
 
 
 def stage() -> None:

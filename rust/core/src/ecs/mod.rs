@@ -316,6 +316,11 @@ fn incomplete(view: &View<'_>, arguments: &Arguments) -> [Option<&'static str>; 
         return [None; 4];
     }
     let paths = view.parts(kind::PATH).count() as u64;
+    // The kernel counts the directory of a message queue, and does not show it (`audit_inode_parent_hidden`).
+    let shows_all = !view
+        .call()
+        .1
+        .is_some_and(|call| matches!(call.name(), "mq_open" | "mq_unlink"));
     let items = view
         .syscall()
         .and_then(|_| crate::record::decimal(view.of_actor(crate::fields::name::ITEMS)));
@@ -332,7 +337,7 @@ fn incomplete(view: &View<'_>, arguments: &Arguments) -> [Option<&'static str>; 
             .map(crate::assemble::Incomplete::reason),
         arguments.missing.then_some("arguments are missing"),
         items
-            .filter(|items| *items > paths)
+            .filter(|items| shows_all && *items > paths)
             .map(|_| "PATH records are missing"),
         alone.then_some("the SYSCALL record is missing"),
     ]

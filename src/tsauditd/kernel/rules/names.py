@@ -67,3 +67,13 @@ class Names:
     is_directory: Callable[[str], bool] = os.path.isdir
     machine: str = field(default_factory=_machine)
     families: dict[str, int] = field(default_factory=_families)
+
+
+def core_names() -> Names:
+    """The system calls that the compiled core knows, and this machine's users and groups."""
+    from tsauditd.event import (
+        syscall_name,
+        syscall_number,
+    )  # late: only texts of rules need the compiled core
+
+    return Names(syscall_number, syscall_name)

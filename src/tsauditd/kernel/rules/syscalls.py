@@ -2,7 +2,7 @@
 
 from tsauditd.errors import visible
 from tsauditd.kernel.rules.names import Names
-from tsauditd.kernel.rules.tables import MAX_SYSCALL, WIDTHS
+from tsauditd.kernel.rules.tables import MAX_SYSCALL, SYSCALL_ALIASES, WIDTHS
 from tsauditd.kernel.rules.uring import OPERATIONS
 from tsauditd.kernel.rules.values import ValueProblem, number
 
@@ -33,14 +33,14 @@ class SyscallSet:
 
     def _syscall(self, word: str) -> int:
         if word[:1].isdigit():
-            return number(word, 0, MAX_SYSCALL)
+            return _number(word)
         native, narrow = WIDTHS.get(self._names.machine, (None, None))
         arch = self.arch or native or narrow or self._names.machine
-        found = self._names.syscall_number(arch, word.lower())
+        found = self._look_up(arch, word.lower())
         if found is None:
             raise ValueProblem(f"{visible(word)} is no system call of {arch}")
         if self.arch is None and native and narrow and not self.warning:
-            other = self._names.syscall_number(narrow, word.lower())
+            other = self._look_up(narrow, word.lower())
             if other != found:
                 self.warning = (
                     f"{visible(word)} has another number in {narrow} programs, which this rule does not see:"
@@ -48,11 +48,24 @@ class SyscallSet:
                 )
         return found
 
+    def _look_up(self, arch: str, name: str) -> int | None:
+        found = self._names.syscall_number(arch, name)
+        if found is None and name in SYSCALL_ALIASES:
+            return self._names.syscall_number(arch, SYSCALL_ALIASES[name])
+        return found
+
 
 def _operation(word: str) -> int:
     if word[:1].isdigit():
-        return number(word, 0, MAX_SYSCALL)
+        return _number(word)
     lower = word.lower()
     if lower not in OPERATIONS:
         raise ValueProblem(f"{visible(word)} is no io_uring operation")
     return OPERATIONS.index(lower)
+
+
+def _number(word: str) -> int:
+    try:
+        return number(word, 0, MAX_SYSCALL)
+    except ValueProblem as problem:
+        raise ValueProblem(f"{visible(word)} {problem}") from None

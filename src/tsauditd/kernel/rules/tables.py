@@ -237,3 +237,13 @@ WIDTHS = {
     "riscv64": ("riscv64", None),
 }
 """What b64 and b32 mean on a machine."""
+
+SYSCALL_ALIASES = {
+    "pread": "pread64",
+    "pwrite": "pwrite64",
+    "newfstat": "fstat",
+    "getdents": "getdents64",
+    "sys_kexec_load": "kexec_load",
+    "sched_rr_get_interval64": "sched_rr_get_interval_time64",
+}
+"""auditctl's names where the kernel's own tables have others; asked when a name is not known as it stands."""

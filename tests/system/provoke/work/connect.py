@@ -27,7 +27,10 @@ def tcp(family: int, address: str) -> None:
 
 def udp(family: int, address: str) -> None:
     """sendto, sendmsg, recvfrom and a connected datagram socket."""
-    with socket.socket(family, socket.SOCK_DGRAM) as server, socket.socket(family, socket.SOCK_DGRAM) as client:
+    with (
+        socket.socket(family, socket.SOCK_DGRAM) as server,
+        socket.socket(family, socket.SOCK_DGRAM) as client,
+    ):
         server.bind((address, 0))
         client.sendto(b"one", server.getsockname()[:2])
         client.sendmsg([b"two"], [], 0, server.getsockname()[:2])
@@ -99,7 +102,5 @@ for family, kind, address in (
     (socket.AF_TIPC, socket.SOCK_SEQPACKET, (1, 0, 18888, 0, 0)),
     (socket.AF_BLUETOOTH, socket.SOCK_STREAM, ("00:00:00:00:00:00", 1)),
 ):
-    with contextlib.suppress(OSError):
-        with socket.socket(family, kind) as other:
-            with contextlib.suppress(OSError):
-                other.bind(address)
+    with contextlib.suppress(OSError), socket.socket(family, kind) as other, contextlib.suppress(OSError):
+        other.bind(address)

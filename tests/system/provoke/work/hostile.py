@@ -40,7 +40,7 @@ NAMES = (
 directory = os.fsencode(tempfile.mkdtemp(prefix="provoke-", dir="/tmp"))
 for name in NAMES:
     path = os.path.join(directory, name)
-    shutil.copy("/bin/true", path)
+    shutil.copy(b"/bin/true", path)
     subprocess.run([path, name], check=False)
     os.unlink(path)
     os.mkdir(path)

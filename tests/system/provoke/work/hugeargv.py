@@ -1,4 +1,4 @@
-"""execve near its limits: one argument of 128 KB, one of 100 KB told in hex, 20,000 arguments, 2 MB in all, empty ones."""
+"""execve near its limits: an argument of 128 KB, one told in hex, 20,000 of them, 2 MB in all, empty ones."""
 
 import subprocess
 
@@ -9,4 +9,6 @@ subprocess.run([TRUE, "before", "two words " * 10_000, "after"], check=True)
 subprocess.run([TRUE, *(str(number) for number in range(20_000))], check=True)
 subprocess.run([TRUE, *("y" * LONGEST for _ in range(15)), "z" * 60_000], check=True)
 subprocess.run([TRUE, *("" for _ in range(300))], check=True)
-subprocess.run([TRUE, "a" * 7499, "b" * 7500, "c" * 7501, " " * 3750, " " * 3751], check=True)  # the split's edges
+subprocess.run(
+    [TRUE, "a" * 7499, "b" * 7500, "c" * 7501, " " * 3750, " " * 3751], check=True
+)  # the split's edges

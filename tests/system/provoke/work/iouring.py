@@ -24,7 +24,9 @@ def rule() -> bytes:
     fields = [LOGINUID, 210, *pad]  # AUDIT_FILTERKEY
     values = [4242, len(KEY), *pad]
     flags = [EQUAL, EQUAL, *pad]
-    return struct.pack("=3I256II", FILTER_URING_EXIT, ALWAYS, 2, *mask, *fields, *values, *flags, len(KEY)) + KEY
+    return (
+        struct.pack("=3I256II", FILTER_URING_EXIT, ALWAYS, 2, *mask, *fields, *values, *flags, len(KEY)) + KEY
+    )
 
 
 def ask(kind: int) -> None:
