@@ -61,10 +61,12 @@ def test_a_live_pipe_is_converted_as_it_comes() -> None:
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(RECORD.format(1).encode())
+        # In a log only the next record tells that an event has ended.
+        process.stdin.write((RECORD.format(1) + RECORD.format(2)).encode())
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["event"]["sequence"] == 1
         process.stdin.close()
+        assert json.loads(process.stdout.readline())["event"]["sequence"] == 2
         assert process.wait(30) == 0
 
 

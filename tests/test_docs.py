@@ -1,6 +1,7 @@
 """The documentation says what the program does: every command, option, key and example."""
 
 import dataclasses
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ def examples(project: Path) -> list[str]:
     found = [command.epilog.removeprefix("Example: ") for command in COMMANDS.values() if command.epilog]
     for page in [*sorted((project / "docs").glob("*.md")), project / "README.md"]:
         for block in re.findall(r"^```console\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
-            found += re.findall(r"^[$#] (?:sudo )?(tsauditd.*)$", block, re.MULTILINE)
+            found += re.findall(r"^[$#] (?:sudo |\.venv/bin/)?(tsauditd.*)$", block, re.MULTILINE)
     return found
 
 
@@ -148,3 +149,26 @@ def test_the_directory_map_is_true(project: Path) -> None:
         if not module.name.startswith("_"):
             name = module.name + ("/" if module.is_dir() else "")
             assert f"\n  {name} " in text, f"{name} is not on the map"
+
+
+def test_the_readme_opens_with_a_real_event(project: Path, tmp_path: Path) -> None:
+    """The records are in a capture, and what the README shows of the JSON is what they become."""
+    blocks = re.findall(r"```(?:json)?\n(.*?)```", (project / "README.md").read_text(), re.DOTALL)
+    records, shown = blocks[0].splitlines(), json.loads(blocks[1])
+    log = project / "tests/captures/exec.enriched.log"
+    # What stands after 0x1D was added by auditd for this log; the kernel does not say it.
+    captured = {line.split("\x1d")[0] for line in log.read_text().split("\n")}
+    assert set(records) <= captured
+    assert main(["convert", str(log), "-o", str(tmp_path / "out")]) == 0
+    events = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+    real = next(event for event in events if event["event"]["id"] == shown["event"]["id"])
+    assert_part(shown, real, "")
+
+
+def assert_part(part: object, whole: object, where: str) -> None:
+    """Everything in `part` is in `whole`."""
+    if isinstance(part, dict) and isinstance(whole, dict):
+        for key, value in part.items():
+            assert_part(value, whole.get(key), f"{where}.{key}")
+    else:
+        assert part == whole, f"README.md: {where}"

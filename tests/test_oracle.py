@@ -23,7 +23,11 @@ LOGS = sorted([*CAPTURES.glob("*.log"), *CAPTURES.glob("*.log.gz")])
 GAPS: tuple[tuple[str, str, str, str], ...] = (
     ("i386.*", "SYSCALL", "syscall", r"(socketcall|ipc)\(\w+\)"),
     ("landlock.*", "SYSCALL", "a2", "ip"),
-    ("exec.*", "PATH", "name", ""),
+    (".*", "PATH", "name", ""),
+    # Names that only the log's tail has: of a path's owner and group, and of the sender where acct= names another.
+    (r".*\.(enriched|node)\.log", "PATH", "o[ug]id", r"\w+"),
+    (r".*\.(enriched|node)\.log", "LOGIN|SYSCALL|USER_.*|CRED_.*|ANOM_.*", "(e|sa)?[ug]id", "root|bob"),
+    ("netfilter.*", "SYSCALL", "a2", "IPT_SO_SET_REPLACE"),
     ("fcaps.*", "PATH", "cap_f[pi]", ".+"),
     ("config.*", "CONFIG_CHANGE", "key", ".+ key=.+"),
     ("netlabel.*", "MAC_CIPSOV4_DEL", "res", "no"),

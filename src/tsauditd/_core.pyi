@@ -6,7 +6,15 @@ Times are milliseconds since the epoch. JSON output is always whole lines, each 
 from collections.abc import Sequence
 from typing import final
 
-__all__ = ["Decoder", "Listener", "__version__", "syscall_name", "syscall_number"]
+__all__ = [
+    "Decoder",
+    "Listener",
+    "__version__",
+    "record_type_name",
+    "record_type_number",
+    "syscall_name",
+    "syscall_number",
+]
 
 __version__: str
 
@@ -16,6 +24,12 @@ def syscall_number(arch: str, name: str) -> int | None:
 
 def syscall_name(arch: str, number: int) -> str | None:
     """The name of a system call's number on an architecture, or None."""
+
+def record_type_number(name: str) -> int | None:
+    """The number of a record type, such as 1300 for SYSCALL, or None."""
+
+def record_type_name(number: int) -> str | None:
+    """The name of a record type's number, or None."""
 
 @final
 class Decoder:

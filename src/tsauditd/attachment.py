@@ -9,12 +9,11 @@ from pathlib import Path
 
 from tsauditd.config import Kernel
 from tsauditd.errors import TsauditdError
-from tsauditd.event import syscall_number
 from tsauditd.kernel import registration
 from tsauditd.kernel.netlink import ControlSocket
 from tsauditd.kernel.rules.decode import UnknownRule, decode
 from tsauditd.kernel.rules.load import load, read_rules
-from tsauditd.kernel.rules.names import Names
+from tsauditd.kernel.rules.names import core_names
 from tsauditd.kernel.rules.rule import Command, Rule, Verb
 from tsauditd.kernel.state import KernelState, Snapshot
 from tsauditd.kernel.status import set_backlog_limit, set_enabled, status
@@ -75,7 +74,7 @@ def attach(config: Kernel, say: Callable[[str], None]) -> Attachment:
     A rules file that is wrong is told before anything is touched; after a failure everything is as it was. Raises
     NotPrivileged, NoAudit, BadConfiguration or another TsauditdError.
     """
-    commands = [] if config.rules == NO_RULES else read_rules(Path(config.rules), Names(syscall_number))
+    commands = [] if config.rules == NO_RULES else read_rules(Path(config.rules), core_names())
     control = ControlSocket()
     try:
         before = KernelState(control).snapshot()

@@ -22,10 +22,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done, 1 failed, 2 usage, 4 not privileged, 6 bad configuration, 130 interrupted. A failure is told in one line
     on standard error.
     """
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result = commands.main(args=arguments, prog_name="tsauditd", standalone_mode=False)
+        # Not commands.main(): it makes a failure of a pipe that closes early.
+        with commands.make_context("tsauditd", words) as context:
+            result = commands.invoke(context)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except TsauditdError as error:
         return _fail(str(error), error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -40,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader has what it wanted. Python's own flush at the end must not complain either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
-    except (click.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
         return 130
     except OSError as error:
         where = f"{visible(str(error.filename))}: " if error.filename else ""
@@ -200,11 +205,10 @@ def rules_load(file: str) -> int:
 @rules.command("list", epilog="Example: tsauditd rules list")
 def rules_list() -> None:
     """Print the kernel's rules, as text that load takes."""
-    from tsauditd.event import syscall_number
     from tsauditd.kernel.rules.load import listing
-    from tsauditd.kernel.rules.names import Names
+    from tsauditd.kernel.rules.names import core_names
 
-    for line in listing(Names(syscall_number)):
+    for line in listing(core_names()):
         click.echo(line)
 
 
@@ -224,11 +228,10 @@ def rules_delete(everything: bool, key: str | None) -> None:
 
 
 def _rules_of(file: str) -> "list[Command]":
-    from tsauditd.event import syscall_number
     from tsauditd.kernel.rules.load import read_rules
-    from tsauditd.kernel.rules.names import Names
+    from tsauditd.kernel.rules.names import core_names
 
-    return read_rules(Path(file), Names(syscall_number))
+    return read_rules(Path(file), core_names())
 
 
 @commands.command(epilog="Example: tsauditd status --json")

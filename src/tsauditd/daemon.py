@@ -1,6 +1,7 @@
 """The daemon: takes the kernel's records, hands the events on, and puts everything back when it ends."""
 
 import asyncio
+import contextlib
 import signal
 import socket
 import time
@@ -11,7 +12,9 @@ from typing import Protocol
 
 import uvloop
 
+from tsauditd.attachment import attach
 from tsauditd.config import Config
+from tsauditd.errors import TsauditdError
 from tsauditd.event import Listener, ListenerCounters, listener_counters
 from tsauditd.pipeline import Losses, Origin, Pipeline
 from tsauditd.sinks import open_sink
@@ -56,8 +59,6 @@ def run_daemon(config: Config, say: Callable[[str], None]) -> int:
 
 
 async def _run(config: Config, say: Callable[[str], None]) -> int:
-    from tsauditd.attachment import attach
-
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     # From here on a signal waits for the loop: nothing can end the process between changing the kernel's state and
@@ -88,7 +89,7 @@ def this_host() -> Origin:
 
 def _content(path: str) -> str | None:
     try:
-        return Path(path).read_text(encoding="ascii").strip() or None
+        return Path(path).read_text(encoding="utf-8").strip() or None
     except (OSError, UnicodeDecodeError):
         return None
 
@@ -103,7 +104,7 @@ class Summary:
 
     def __str__(self) -> str:
         events = self.counters["events"]
-        each = f"{self.cpu_ns / 1000 / events:.1f} µs" if events else "no"
+        each = f", {self.cpu_ns / 1000 / events:.1f} µs CPU per event" if events else ""
         losses = self.losses
         lost = f"{losses.kernel} lost"
         for count, what in (
@@ -112,7 +113,7 @@ class Summary:
             (losses.dropped, "dropped"),
         ):
             lost += f", {count} {what}" if count else ""
-        return f"{events} events, {self.counters['records']} records, {lost}, {each} CPU per event"
+        return f"{events} events, {self.counters['records']} records, {lost}{each}"
 
 
 async def serve(
@@ -158,7 +159,8 @@ async def serve(
                 tell()
     finally:
         loop.remove_reader(listener.fileno())
-        source.quieten()
+        with contextlib.suppress(TsauditdError):  # close() tries again, and tells
+            source.quieten()
         listener.stop()
     batch()
     tell()

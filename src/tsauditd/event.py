@@ -6,7 +6,14 @@ The only module that imports `tsauditd._core`; everything else imports from here
 from dataclasses import dataclass
 from typing import Protocol, TypedDict, cast
 
-from tsauditd._core import Decoder, Listener, syscall_name, syscall_number
+from tsauditd._core import (
+    Decoder,
+    Listener,
+    record_type_name,
+    record_type_number,
+    syscall_name,
+    syscall_number,
+)
 from tsauditd._core import __version__ as VERSION  # noqa: N812 - a constant by nature
 
 __all__ = [
@@ -19,6 +26,8 @@ __all__ = [
     "SinkHealth",
     "decoder_counters",
     "listener_counters",
+    "record_type_name",
+    "record_type_number",
     "syscall_name",
     "syscall_number",
 ]
@@ -85,7 +94,7 @@ class Sink(Protocol):
 
     @property
     def name(self) -> str:
-        """What messages call it, as given in the configuration: a path or `-`."""
+        """What messages call it, a path or `standard output`."""
 
     @property
     def room(self) -> int:

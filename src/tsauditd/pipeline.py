@@ -62,7 +62,7 @@ def loss_event(new: Losses, total: Losses, origin: Origin, when: float) -> bytes
         "event": {
             "kind": "event",
             "module": "auditd",
-            "dataset": "auditd.log",
+            "dataset": "auditd.event",
             "category": ["process"],
             "type": ["info"],
             "action": "audit-records-lost",
@@ -70,6 +70,7 @@ def loss_event(new: Losses, total: Losses, origin: Origin, when: float) -> bytes
             "reason": ", ".join(what[name] for name in lost),
         },
         "host": _present(host),
+        "service": {"type": "auditd"},
         "tsauditd": {"lost": {**lost, "total": {f.name: getattr(total, f.name) for f in fields(total)}}},
     }
     return json.dumps(_present(document), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

@@ -18,7 +18,7 @@ COMMON: dict[str, tuple[str, ...]] = {
     "proctitle": ("process.title",),
     "argc": ("process.args_count",),
     "auid": ("user.audit.id", "user.audit.name"),
-    "uid": ("user.id", "user.name"),
+    "uid": ("user.id", "user.name", "user.effective.id", "user.effective.name"),
     "gid": ("user.group.id", "user.group.name"),
     "euid": ("user.effective.id", "user.effective.name"),
     "egid": ("user.effective.group.id", "user.effective.group.name"),
@@ -34,11 +34,27 @@ COMMON: dict[str, tuple[str, ...]] = {
     "addr": ("source.ip", "source.address"),
     "hostname": ("source.domain", "source.ip", "source.address"),
     "acct": ("user.name", "user.effective.name", "user.target.name", "group.name"),
-    "id": ("user.target.id", "user.target.name", "user.id", "user.effective.id", "group.id", "group.name"),
+    "id": (
+        "user.target.id",
+        "user.target.name",
+        "user.id",
+        "user.effective.id",
+        "user.effective.name",
+        "group.id",
+        "group.name",
+    ),
     "grp": ("group.name",),
     "saddr": ("source.ip", "source.address", "destination.ip", "destination.address"),
     "daddr": ("destination.ip", "destination.address"),
     "cmd": ("process.args", "process.command_line"),
+}
+
+# Fields of PATH whose reading stands beside them, in the same entry of auditd.paths.
+PATH_READINGS: dict[str, tuple[str, ...]] = {
+    "ouid": ("owner",),
+    "ogid": ("group",),
+    "cap_fp": ("permitted",),
+    "cap_fi": ("inheritable",),
 }
 
 
@@ -77,5 +93,6 @@ def _of_path(event: dict[str, Any], record: Record, name: str) -> list[str]:
         value
         for entry in event["auditd"].get("paths", [])
         if str(entry.get("item")) == item
-        for value in values(entry, name)
+        for member in (name, *PATH_READINGS.get(name, ()))
+        for value in values(entry, member)
     ]

@@ -54,12 +54,16 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True)
 class Record:
-    """One record. Names may repeat within it. `sure`: its readings could be cut in one way only."""
+    """One record. Names may repeat within it.
+
+    `sure`: its readings could be cut in one way only. `named`: the fields whose reading the log's own tail gives.
+    """
 
     type: str
     line: int
     fields: tuple[Field, ...]
     sure: bool = True
+    named: frozenset[str] = frozenset()
 
 
 class OracleError(Exception):
@@ -85,11 +89,11 @@ def read(path: Path, ausearch: str = "ausearch") -> dict[EventId, list[Record]]:
     answers = _answers(b"".join(line + b"\n" for _, line in lines), ausearch)
     events: dict[EventId, list[Record]] = defaultdict(list)
     for number, line in lines:
-        event, kind, body = _raw(line, number)
+        event, kind, body, tail = _raw(line, number)
         waiting = answers[event, kind]
         if not waiting:
             raise OracleError(f"{path.name}:{number}: ausearch does not show this {kind} of {event}")
-        events[event].append(_aligned(kind, number, body, waiting.popleft()))
+        events[event].append(_aligned(kind, number, body, tail, waiting.popleft()))
     left = sum(map(len, answers.values()))
     if left:
         raise OracleError(f"{path.name}: ausearch shows {left} records more than the log has")
@@ -135,13 +139,14 @@ def _records_of(data: bytes) -> list[tuple[int, bytes]]:
     return lines
 
 
-def _raw(line: bytes, number: int) -> tuple[EventId, str, bytes]:
+def _raw(line: bytes, number: int) -> tuple[EventId, str, bytes, bytes]:
     match = _RAW.match(line)
     if not match:
         raise OracleError(f"line {number} is not an audit record")
     node, kind, seconds, milliseconds, serial, body = match.groups()
     event = EventId((node or b"").decode(), int(seconds), int(milliseconds), int(serial))
-    return event, kind.decode(), body.partition(b"\x1d")[0].rstrip(b"\r")
+    text, _, tail = body.partition(b"\x1d")
+    return event, kind.decode(), text.rstrip(b"\r"), tail
 
 
 def _answers(log: bytes, ausearch: str) -> dict[tuple[EventId, str], deque[bytes]]:
@@ -182,7 +187,7 @@ def _groups(text: bytes) -> Iterator[list[bytes]]:
     yield group
 
 
-def _aligned(kind: str, number: int, body: bytes, answer: bytes) -> Record:
+def _aligned(kind: str, number: int, body: bytes, tail: bytes, answer: bytes) -> Record:
     """Cut the answer where the raw record has its fields."""
     spans = raw_fields(body)
     for literal in (re.escape, _folded):
@@ -192,20 +197,22 @@ def _aligned(kind: str, number: int, body: bytes, answer: bytes) -> Record:
             lazy += gap + b"(" + plain + b"|.*?)"
             greedy += gap + b"(" + plain + b"|.*)"
             at = end
-        tail = body[at:]
-        if tail.endswith(b"'") and not answer.endswith(b"'"):
-            tail = tail[:-1]
-        first = re.fullmatch(lazy + literal(tail), answer, re.DOTALL)
+        rest = body[at:]
+        if rest.endswith(b"'") and not answer.endswith(b"'"):
+            rest = rest[:-1]
+        first = re.fullmatch(lazy + literal(rest), answer, re.DOTALL)
         if first is not None:
             break
     else:
         raise OracleError(f"line {number}: ausearch's {kind} does not fit the raw record: {answer[:200]!r}")
-    last = re.fullmatch(greedy + literal(tail), answer, re.DOTALL)
+    last = re.fullmatch(greedy + literal(rest), answer, re.DOTALL)
     fields = (
         Field(name, body[start:end], reading)
         for (name, start, end), reading in zip(spans, first.groups(), strict=True)
     )
-    return Record(kind, number, tuple(fields), last is not None and first.groups() == last.groups())
+    sure = last is not None and first.groups() == last.groups()
+    named = frozenset(name.decode().lower() for name in re.findall(rb"([A-Z][A-Z_-]*)=", tail))
+    return Record(kind, number, tuple(fields), sure, named)
 
 
 def _printed(value: bytes) -> bytes:

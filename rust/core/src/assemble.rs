@@ -337,6 +337,8 @@ impl Assembler {
         }
         if addition {
             self.late += 1;
+        } else if (kind::DAEMON_FIRST..=kind::DAEMON_LAST).contains(&record.kind) {
+            // Not of the kernel's count: auditd counts these from a random number (auditd-event.c).
         } else if key.node == 0 {
             self.own_gaps.observe(key.stamp.serial);
         } else if self.gaps.len() < MOST_NODES || self.gaps.contains_key(&key.node) {

@@ -1,7 +1,7 @@
 //! An event's records opened up: every field in place, which record leads, and who acted.
 
 use crate::assemble::{Event, Part, Span};
-use crate::decode::hex;
+use crate::decode::{hex, syscall_args};
 use crate::fields::{self, Field, name};
 use crate::record::{decimal, kind};
 use crate::tables::{self, Arch, SyscallId};
@@ -22,6 +22,8 @@ pub struct Opened {
     actor: usize,
     syscall: Option<usize>,
     call: (Option<Arch>, Option<SyscallId>),
+    /// The call that is meant: the one behind socketcall(2) or an io_uring request, else the call itself.
+    operation: Option<SyscallId>,
     /// The actor's part has a name twice.
     pub repeated: bool,
 }
@@ -36,6 +38,7 @@ impl Default for Opened {
             actor: 0,
             syscall: None,
             call: (None, None),
+            operation: None,
             repeated: false,
         }
     }
@@ -91,11 +94,19 @@ impl Opened {
                 }
             }
         }
-        self.call = View {
+        let view = View {
             event,
             opened: self,
-        }
-        .find_call();
+        };
+        let call = view.find_call();
+        let operation = match call.1 {
+            Some(id) if id.name() == "socketcall" => hex_number(view.of_actor(name::A0))
+                .and_then(syscall_args::socketcall)
+                .or(Some(id)),
+            _ if view.part(view.lead()).kind == kind::URINGOP => view.ring_operation(),
+            other => other,
+        };
+        (self.call, self.operation) = (call, operation);
     }
 
     /// The fields of a part.
@@ -245,6 +256,21 @@ impl<'a> View<'a> {
         self.opened.call
     }
 
+    /// The system call that tells what was done: the one behind socketcall(2) or an io_uring request, else the call
+    /// itself.
+    #[must_use]
+    pub fn operation(&self) -> Option<SyscallId> {
+        self.opened.operation
+    }
+
+    /// The system call that an io_uring request stands for: most are named alike.
+    fn ring_operation(&self) -> Option<SyscallId> {
+        let mut fields = self.opened.fields(self.lead()).iter();
+        let field = fields.find(|field| self.label(field) == b"uring_op")?;
+        let known = tables::name_of(tables::URING_OPERATIONS, decimal(self.value(field))?)?;
+        SyscallId::from_name(known.as_bytes())
+    }
+
     fn find_call(&self) -> (Option<Arch>, Option<SyscallId>) {
         let elf = hex_number(self.of_actor(name::ARCH)).and_then(|elf| u32::try_from(elf).ok());
         let arch = elf.and_then(Arch::from_elf);
@@ -256,24 +282,27 @@ impl<'a> View<'a> {
         )
     }
 
-    /// Whether it went well, if the records tell: from SYSCALL's success, or the lead's res.
+    /// Whether it went well, if the records tell: the lead's own result, or that of the system call around it.
     #[must_use]
     pub fn success(&self) -> Option<bool> {
-        let values = [name::SUCCESS, name::RES, name::RESULT].map(|number| {
-            let own = self.of_actor(number);
-            if own.is_empty() {
-                self.field(self.lead(), number)
-                    .map(|field| self.value(field))
-                    .unwrap_or_default()
-            } else {
-                own
-            }
-        });
-        values.iter().find_map(|value| match *value {
-            b"yes" | b"success" | b"1" => Some(true),
-            b"no" | b"failed" | b"failure" | b"fail" | b"0" => Some(false),
-            _ => None,
-        })
+        let of_lead = [name::RES, name::RESULT].map(|number| self.field(self.lead(), number));
+        let of_call =
+            [name::SUCCESS, name::RES, name::RESULT].map(|number| self.field(self.actor(), number));
+        of_lead
+            .into_iter()
+            .chain(of_call)
+            .flatten()
+            .find_map(|field| outcome(self.value(field)))
+    }
+}
+
+/// What a result says: the words of the kernel (`success=`, `res=`) and of libaudit.
+#[must_use]
+pub fn outcome(value: &[u8]) -> Option<bool> {
+    match value {
+        b"yes" | b"success" | b"1" => Some(true),
+        b"no" | b"failed" | b"failure" | b"fail" | b"0" => Some(false),
+        _ => None,
     }
 }
 

@@ -1,23 +1,45 @@
 //! Writing JSON into a byte buffer: text, numbers and times, each once and in place.
 
-/// Whether text can stand in JSON as it is: ASCII without quotes, backslashes and control characters.
-///
-/// Eight bytes at a time; a byte's high bit is left standing where it is one of those (Hacker's Delight, 6-1).
-fn is_plain(bytes: &[u8]) -> bool {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES << 7;
-    fn special(word: u64) -> u64 {
-        let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-        let equal = |byte: u8| zero(word ^ (ONES * u64::from(byte)));
-        (word | word.wrapping_sub(ONES * 0x20) | equal(b'"') | equal(b'\\') | equal(0x7f)) & HIGH
-    }
+/// A one in each byte.
+const ONES: u64 = u64::MAX / 255;
+
+/// The high bit of each byte that is none of those JSON text can hold as they are, quotes aside (Hacker's Delight, 6-1;
+/// a byte above a hit may be marked too, which is no harm where only "any" is asked).
+fn special(word: u64) -> u64 {
+    let equal = |byte: u8| zero(word ^ (ONES * u64::from(byte)));
+    (word | word.wrapping_sub(ONES * 0x20) | equal(b'\\') | equal(0x7f)) & (ONES << 7)
+}
+
+fn zero(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word
+}
+
+/// The text as words of eight bytes, the last filled up with blanks.
+fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut last = [b' '; 8];
     last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-    let words = words
-        .iter()
-        .fold(0, |found, word| found | special(u64::from_ne_bytes(*word)));
-    words | special(u64::from_ne_bytes(last)) == 0
+    words.iter().copied().chain([last]).map(u64::from_ne_bytes)
+}
+
+/// Whether text can stand in JSON as it is: ASCII without quotes, backslashes and control characters.
+fn is_plain(bytes: &[u8]) -> bool {
+    let quote = |word: u64| zero(word ^ (ONES * u64::from(b'"'))) & (ONES << 7);
+    words(bytes).fold(0, |found, word| found | special(word) | quote(word)) == 0
+}
+
+/// The number of double quotes in a text that could stand in JSON but for them; otherwise `None`.
+pub fn quotes_if_plain(bytes: &[u8]) -> Option<usize> {
+    let mut quotes = 0;
+    let mut found = 0;
+    for word in words(bytes) {
+        found |= special(word);
+        let other = word ^ (ONES * u64::from(b'"'));
+        // Exact for ASCII, which it is if nothing was found.
+        let same = !((other & !(ONES << 7)) + !(ONES << 7)) & (ONES << 7);
+        quotes += same.count_ones() as usize;
+    }
+    (found == 0).then_some(quotes)
 }
 
 /// Writes `bytes` as the inside of a JSON string. Returns false if they were not valid UTF-8: each bad sequence has
@@ -67,6 +89,14 @@ pub fn string(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     let valid = escaped(out, bytes);
     out.push(b'"');
     valid
+}
+
+/// Writes a JSON string of text that is known to need no escape.
+pub fn plain_string(out: &mut Vec<u8>, text: &[u8]) {
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(text);
+    out.push(b'"');
 }
 
 /// Writes a number.
@@ -157,12 +187,7 @@ impl Object {
 
     /// Writes `"name":`, after a comma where one is due. `name` is plain ASCII.
     pub fn name(&self, out: &mut Vec<u8>, name: &str) {
-        if out.len() > self.members {
-            out.push(b',');
-        }
-        out.push(b'"');
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b"\":");
+        self.plain_label(out, name.as_bytes());
     }
 
     /// Writes `"label":` for a name that the input brought. Returns what [`escaped`] does.
@@ -173,6 +198,17 @@ impl Object {
         let valid = string(out, label);
         out.push(b':');
         valid
+    }
+
+    /// Writes `"label":` for a name that needs no escape.
+    pub fn plain_label(&self, out: &mut Vec<u8>, label: &[u8]) {
+        out.reserve(label.len() + 4);
+        if out.len() > self.members {
+            out.push(b',');
+        }
+        out.push(b'"');
+        out.extend_from_slice(label);
+        out.extend_from_slice(b"\":");
     }
 
     /// Closes the object; one that is a member and has nothing in it is taken back.
@@ -219,6 +255,11 @@ mod tests {
                 let plain = (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
                 assert_eq!(is_plain(&bytes), plain, "{byte} at {place}");
                 assert_eq!(is_plain(&bytes[..=place]), plain, "{byte} at {place}");
+                let quotes = usize::from(byte == b'"');
+                assert_eq!(
+                    quotes_if_plain(&bytes),
+                    (plain || byte == b'"').then_some(quotes)
+                );
             }
         }
     }

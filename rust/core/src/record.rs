@@ -5,12 +5,19 @@ pub mod kind {
     #![allow(missing_docs)]
     pub const USER: u16 = 1005;
     pub const LOGIN: u16 = 1006;
+    pub const USER_TTY: u16 = 1124;
+    /// What auditd writes of itself, numbered by itself.
+    pub const DAEMON_FIRST: u16 = 1200;
+    pub const DAEMON_LAST: u16 = 1299;
     pub const SYSCALL: u16 = 1300;
     pub const PATH: u16 = 1302;
     pub const SOCKADDR: u16 = 1306;
     pub const CWD: u16 = 1307;
     pub const EXECVE: u16 = 1309;
+    pub const TTY: u16 = 1319;
     pub const EOE: u16 = 1320;
+    pub const NETFILTER_PKT: u16 = 1324;
+    pub const SECCOMP: u16 = 1326;
     pub const PROCTITLE: u16 = 1327;
     pub const URINGOP: u16 = 1336;
     pub const AVC: u16 = 1400;

@@ -27,12 +27,26 @@ fn syscall_name(arch: &str, number: u64) -> Option<&'static str> {
     tables::syscall(tables::arch_named(arch)?, number).map(tables::SyscallId::name)
 }
 
+/// The number of a record type's name.
+#[pyfunction]
+fn record_type_number(name: &str) -> Option<u16> {
+    tables::record_type_number(name.as_bytes())
+}
+
+/// The name of a record type's number.
+#[pyfunction]
+fn record_type_name(number: u16) -> Option<&'static str> {
+    tables::record_type_name(number)
+}
+
 #[pymodule(gil_used = false)]
 #[pyo3(name = "_core")]
 fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(syscall_number, module)?)?;
     module.add_function(wrap_pyfunction!(syscall_name, module)?)?;
+    module.add_function(wrap_pyfunction!(record_type_number, module)?)?;
+    module.add_function(wrap_pyfunction!(record_type_name, module)?)?;
     module.add_class::<decoder::Decoder>()?;
     module.add_class::<listener::Listener>()
 }

@@ -16,11 +16,11 @@ def open_stdout(loop: Loop, queue_bytes: int, fd: int = 1) -> DescriptorSink:
     """
     kind = os.fstat(fd).st_mode
     if stat.S_ISREG(kind):
-        return DescriptorSink("-", fd, loop, queue_bytes, release=lambda: None)
+        return DescriptorSink("standard output", fd, loop, queue_bytes, release=lambda: None)
     if stat.S_ISSOCK(kind):
         reader = socket.socket(fileno=os.dup(fd))
         return DescriptorSink(
-            "-",
+            "standard output",
             reader.fileno(),
             loop,
             queue_bytes,
@@ -32,5 +32,7 @@ def open_stdout(loop: Loop, queue_bytes: int, fd: int = 1) -> DescriptorSink:
     except OSError:  # another user's terminal or pipe: share the mode, and put it back at the end
         blocking = os.get_blocking(fd)
         os.set_blocking(fd, False)
-        return DescriptorSink("-", fd, loop, queue_bytes, release=lambda: os.set_blocking(fd, blocking))
-    return DescriptorSink("-", own, loop, queue_bytes, release=lambda: os.close(own))
+        return DescriptorSink(
+            "standard output", fd, loop, queue_bytes, release=lambda: os.set_blocking(fd, blocking)
+        )
+    return DescriptorSink("standard output", own, loop, queue_bytes, release=lambda: os.close(own))

@@ -3,23 +3,35 @@
 use crate::action::{Action, FieldName, Object as Kind};
 use crate::decode::argv::Arguments;
 use crate::decode::value::Owner;
-use crate::decode::{syscall_args, value};
+use crate::decode::{hex, syscall_args, value};
 use crate::ecs::file::{self, Target};
 use crate::ecs::pen::Pen;
 use crate::ecs::user::{is_context, known_name};
 use crate::ecs::{network, process};
-use crate::event::{View, hex_number, is_unset, text};
+use crate::event::{View, hex_number, is_unset, outcome, text};
 use crate::fields::{self, Field, name};
 use crate::json::{self, Object};
 use crate::names::Names;
 use crate::record::kind;
-use crate::tables;
+use crate::tables::{self, Arch, SyscallId};
+
+/// One name and value that wait to be written, where they stand in the pool's bytes.
+#[derive(Debug, Clone, Copy)]
+struct Item {
+    label: u32,
+    value: u32,
+    end: u32,
+    /// In the order they came.
+    place: u32,
+    /// Neither needs an escape.
+    plain: bool,
+}
 
 /// Names and values that wait to be written, sorted by name so that a name that comes twice becomes a list.
 #[derive(Debug, Default)]
 pub struct Pool {
     bytes: Vec<u8>,
-    items: Vec<[u32; 4]>,
+    items: Vec<Item>,
 }
 
 impl Pool {
@@ -29,41 +41,57 @@ impl Pool {
     }
 
     #[allow(clippy::cast_possible_truncation)] // what it holds comes from one event, bounded far below 4 GiB
-    fn add(&mut self, label: &[u8], value: &[u8]) {
-        let start = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(label);
-        let middle = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(value);
-        self.items.push([
-            start,
-            middle,
-            self.bytes.len() as u32,
-            self.items.len() as u32,
-        ]);
+    fn add(&mut self, name: &[u8], text: &[u8], plain: bool) {
+        let label = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(name);
+        let value = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(text);
+        let (end, place) = (self.bytes.len() as u32, self.items.len() as u32);
+        self.items.push(Item {
+            label,
+            value,
+            end,
+            place,
+            plain,
+        });
     }
 
     /// Writes `"name":"value"` or `"name":["value",...]` for each name. Values that are all the same are one.
     fn write(&mut self, pen: &mut Pen<'_>, object: &Object) {
         let bytes = &self.bytes;
         let part = |from: u32, to: u32| bytes.get(from as usize..to as usize).unwrap_or_default();
-        self.items
-            .sort_by(|a, b| (part(a[0], a[1]), a[3]).cmp(&(part(b[0], b[1]), b[3])));
-        for group in self
-            .items
-            .chunk_by(|a, b| part(a[0], a[1]) == part(b[0], b[1]))
-        {
-            let Some(first) = group.first() else { continue };
-            pen.intact &= object.label(pen.out, part(first[0], first[1]));
-            let value = part(first[1], first[2]);
-            if group.iter().all(|item| part(item[1], item[2]) == value) {
-                pen.intact &= json::string(pen.out, value);
-                continue;
+        let label = |item: &Item| part(item.label, item.value);
+        let value = |item: &Item| part(item.value, item.end);
+        if !self.items.is_sorted_by(|a, b| label(a) <= label(b)) {
+            self.items
+                .sort_by(|a, b| (label(a), a.place).cmp(&(label(b), b.place)));
+        }
+        let mut rest = self.items.as_slice();
+        while let Some((first, after)) = rest.split_first() {
+            let more = after
+                .iter()
+                .take_while(|item| label(item) == label(first))
+                .count();
+            let (same, next) = after.split_at(more);
+            rest = next;
+            if first.plain {
+                object.plain_label(pen.out, label(first));
+            } else {
+                pen.intact &= object.label(pen.out, label(first));
             }
-            for (place, item) in group.iter().enumerate() {
-                pen.out.push(if place == 0 { b'[' } else { b',' });
-                pen.intact &= json::string(pen.out, part(item[1], item[2]));
+            if first.plain && same.is_empty() {
+                json::plain_string(pen.out, value(first));
+            } else if same.iter().all(|item| value(item) == value(first)) {
+                pen.intact &= json::string(pen.out, value(first));
+            } else {
+                pen.out.push(b'[');
+                pen.intact &= json::string(pen.out, value(first));
+                for item in same {
+                    pen.out.push(b',');
+                    pen.intact &= json::string(pen.out, value(item));
+                }
+                pen.out.push(b']');
             }
-            pen.out.push(b']');
         }
     }
 }
@@ -88,9 +116,8 @@ fn has_place(field: &Field, view: &View<'_>, users: crate::action::Users) -> boo
         name::GID | name::EUID | name::EGID => users == Users::Process,
         name::SUID | name::FSUID | name::SGID | name::FSGID => true,
         name::CWD => view.first(kind::CWD).is_none(),
-        name::SUCCESS => true,
         name::ITEMS => crate::record::decimal(value) == Some(view.parts(kind::PATH).count() as u64),
-        name::RES | name::RESULT => view.success().is_some(),
+        name::SUCCESS | name::RES | name::RESULT => outcome(value) == view.success(),
         name::SUBJ => is_context(value),
         _ => false,
     }
@@ -107,7 +134,7 @@ impl Data {
         }
         for field in view.opened.fields(actor) {
             let hot = view.syscall() == Some(actor)
-                && matches!(field.name, name::ARCH..=name::EXIT | name::A0..=name::A3);
+                && matches!(field.name, name::ARCH | name::SYSCALL | name::EXIT | name::A0..=name::A3);
             let moved = !view.opened.repeated && has_place(field, view, users);
             if !hot && !moved {
                 self.add(view, actor, field, names);
@@ -123,13 +150,14 @@ impl Data {
                         view.first(kind::PROCTITLE) == Some(place)
                     }
                     (kind::CWD, name::CWD) => view.first(kind::CWD) == Some(place),
-                    (_, name::KEY) => place == view.lead(),
-                    (_, number) if number != name::OTHER => {
+                    (_, name::RES | name::RESULT)
+                        if outcome(view.value(field)) == view.success() =>
+                    {
+                        true
+                    }
+                    (_, number) if number != name::OTHER && number != name::KEY => {
                         let same = view.field(actor, number);
                         same.is_some_and(|same| view.value(same) == view.value(field))
-                            || (number == name::RES
-                                && view.success().is_some()
-                                && place == view.lead())
                     }
                     _ => false,
                 };
@@ -143,36 +171,59 @@ impl Data {
     /// The system call: names for numbers, and readings of its arguments.
     fn call(&mut self, view: &View<'_>) {
         let (arch, call) = view.call();
-        let own = |number| view.of_actor(number);
         let actor = view.actor();
-        let arch_name = arch
-            .map(|arch| arch.name().as_bytes())
-            .or_else(|| view.enriched(actor, b"arch"));
-        self.data.add(b"arch", arch_name.unwrap_or(own(name::ARCH)));
-        let call_name = call
-            .map(|call| call.name().as_bytes())
-            .or_else(|| view.enriched(actor, b"syscall"));
-        self.data
-            .add(b"syscall", call_name.unwrap_or(own(name::SYSCALL)));
-        let exit = own(name::EXIT);
-        if !exit.is_empty() {
-            self.data.add(b"exit", errno(exit).unwrap_or(exit));
-        }
         let numbers = [name::A0, name::A1, name::A2, name::A3];
-        let values = numbers.map(|number| hex_number(own(number)).unwrap_or_default());
+        let values = numbers.map(|number| hex_number(view.of_actor(number)).unwrap_or_default());
+        // In the order of their names, so that nothing is left to sort.
         for (place, number) in numbers.into_iter().enumerate() {
-            let raw = own(number);
-            if raw.is_empty() {
+            let Some(field) = view.field(actor, number) else {
                 continue;
-            }
-            self.data.add(fields::literal(number), raw);
+            };
+            let raw = view.value(field);
+            self.data.add(fields::literal(number), raw, field.plain);
             self.text.clear();
             if let Some((arch, call)) = arch.zip(call)
                 && syscall_args::argument(call, arch, place, &values, &mut self.text)
                 && self.text != raw
             {
-                self.readings.add(fields::literal(number), &self.text);
+                self.readings
+                    .add(fields::literal(number), &self.text, false);
             }
+        }
+        for number in [name::ARCH, name::EXIT, name::SYSCALL] {
+            let Some(field) = view.field(actor, number) else {
+                continue;
+            };
+            let raw = view.value(field);
+            let known = match number {
+                name::ARCH => arch
+                    .map(|arch| arch.name().as_bytes())
+                    .or_else(|| view.enriched(actor, b"arch")),
+                name::EXIT => errno(raw),
+                _ => call
+                    .map(|call| call.name().as_bytes())
+                    .or_else(|| view.enriched(actor, b"syscall")),
+            };
+            self.data
+                .add(fields::literal(number), known.unwrap_or(raw), field.plain);
+        }
+        self.behind(call, arch, &values);
+    }
+
+    /// The reading of a call that stands for many (socketcall, ipc): with the one that is meant.
+    fn behind(&mut self, call: Option<SyscallId>, arch: Option<Arch>, values: &[u64; 4]) {
+        let Some((call, arch)) = call
+            .zip(arch)
+            .filter(|(call, _)| matches!(call.name(), "socketcall" | "ipc"))
+        else {
+            return;
+        };
+        self.text.clear();
+        self.text.extend_from_slice(call.name().as_bytes());
+        self.text.push(b'(');
+        if syscall_args::argument(call, arch, 0, values, &mut self.text) {
+            self.text.push(b')');
+            self.readings.add(b"syscall", &self.text, false);
         }
     }
 
@@ -186,11 +237,18 @@ impl Data {
         };
         let raw = view.value(field);
         let record = view.part(part).kind;
+        if field.name == name::KEY {
+            let mut scratch = Vec::new();
+            let keys = text(raw, field.quoted, &mut scratch);
+            keys.split(|byte| *byte == 1)
+                .for_each(|key| self.data.add(label, key, false));
+            return;
+        }
         self.text.clear();
         if value::is_escaped(record, label) {
             let mut scratch = Vec::new();
             let decoded = text(raw, field.quoted, &mut scratch);
-            self.data.add(label, decoded);
+            self.data.add(label, decoded, field.quoted && field.plain);
             return;
         }
         let context = value::Context {
@@ -199,17 +257,22 @@ impl Data {
         let read = !field.quoted
             && value::read(record, label, raw, &context, &mut self.text)
             && self.text != raw;
-        if field.name == name::SIG && read {
-            self.data.add(label, &self.text);
+        if read && is_named(record, label) {
+            self.data.add(label, &self.text, false);
             return;
         }
-        self.data.add(label, raw);
+        let mut typed = Vec::new();
+        if is_typed(record, label) && hex::unhex(raw, &mut typed) {
+            self.data.add(label, &typed, false);
+        } else {
+            self.data.add(label, raw, field.plain);
+        }
         if read {
-            self.readings.add(label, &self.text);
+            self.readings.add(label, &self.text, false);
         } else if let Some(owner) = value::owner(record, label) {
             let known = known_name(view, names, part, label, raw, owner);
             if let Some(name) = known {
-                self.readings.add(label, name);
+                self.readings.add(label, name, false);
             }
         }
     }
@@ -220,6 +283,21 @@ impl Data {
         self.readings.write(pen, &object);
         object.close(pen.out);
     }
+}
+
+/// Fields that stand in `auditd.data` by their name, as Auditbeat has those of SYSCALL and SECCOMP.
+fn is_named(record: u16, label: &[u8]) -> bool {
+    match record {
+        kind::SECCOMP => matches!(label, b"arch" | b"syscall" | b"sig"),
+        kind::URINGOP => label == b"uring_op",
+        kind::LOGIN => matches!(label, b"old-auid" | b"old_auid"),
+        _ => false,
+    }
+}
+
+/// Keystrokes, which Auditbeat shows as the text they are; their reading names the keys.
+fn is_typed(record: u16, label: &[u8]) -> bool {
+    matches!(record, kind::TTY | kind::USER_TTY) && label == b"data"
 }
 
 /// The name of the error in a negative exit, as Auditbeat gives it.
@@ -337,8 +415,11 @@ fn summary(
         pen.text(&thing, "type", kind.as_bytes());
         match (row.object, target) {
             (Kind::File, Some(target)) => {
-                if let Some(found) = view.field(target.part, name::NAME) {
-                    pen.decoded(&thing, "primary", view.value(found), found.quoted);
+                if let Some(found) = view
+                    .field(target.part, name::NAME)
+                    .filter(|found| !file::is_null(view, found))
+                {
+                    pen.decoded(&thing, "primary", view, found);
                 }
             }
             (Kind::Socket, _) => network::summary(view, pen, &thing),
@@ -376,9 +457,13 @@ fn is_interpreter(executable: &[u8]) -> bool {
     .any(|program| executable.starts_with(program))
 }
 
-/// Writes the first of the named fields that the event has, ids by name.
+/// Writes the first of the named fields that the event has and that says something, ids by name.
 fn field(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, member: &str, names: &[FieldName]) {
-    let Some((part, found)) = view.find(names) else {
+    let told = names.iter().find_map(|name| {
+        view.find(std::slice::from_ref(name))
+            .filter(|(_, field)| !matches!(view.value(field), b"" | b"?" | b"(null)"))
+    });
+    let Some((part, found)) = told else {
         return;
     };
     let raw = view.value(found);
@@ -397,9 +482,20 @@ fn field(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, member: &str, name
         let known = known_name(view, pen.names, part, label, raw, id);
         object.name(pen.out, member);
         pen.intact &= json::string(pen.out, known.unwrap_or(raw));
-    } else if value::is_escaped(view.part(part).kind, label) {
-        pen.decoded(object, member, raw, found.quoted);
+        return;
+    }
+    let record = view.part(part).kind;
+    let context = value::Context {
+        arch: view.call().0,
+    };
+    let mut shown = Vec::new();
+    if value::is_escaped(record, label) {
+        pen.decoded(object, member, view, found);
+    } else if is_named(record, label) && value::read(record, label, raw, &context, &mut shown)
+        || is_typed(record, label) && hex::unhex(raw, &mut shown)
+    {
+        pen.text(object, member, &shown);
     } else {
-        pen.text(object, member, raw);
+        pen.value(object, member, raw, found.plain);
     }
 }

@@ -1,7 +1,7 @@
 //! `file` and `auditd.paths`: what the PATH records say.
 
 use crate::action::Action;
-use crate::decode::value::Owner;
+use crate::decode::value::{self, Owner};
 use crate::ecs::pen::Pen;
 use crate::ecs::user::{is_context, known_name, selinux};
 use crate::event::{View, text};
@@ -113,7 +113,8 @@ impl Target {
     }
 }
 
-fn is_null(view: &View<'_>, field: &Field) -> bool {
+/// Whether a record has no name: `name=(null)`.
+pub fn is_null(view: &View<'_>, field: &Field) -> bool {
     !field.quoted && view.value(field) == b"(null)"
 }
 
@@ -204,26 +205,46 @@ pub fn paths(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object) {
         separator = b',';
         let object = Object::open(pen.out);
         let fields = view.opened.fields(part);
+        let mut seen = 0u128;
         for (place, field) in fields.iter().enumerate() {
             let label = view.label(field);
-            if fields
-                .iter()
-                .take(place)
-                .any(|earlier| view.label(earlier) == label)
-            {
+            let earlier = || {
+                fields
+                    .iter()
+                    .take(place)
+                    .any(|earlier| view.label(earlier) == label)
+            };
+            if (seen >> field.name & 1 == 1) && (field.name != name::OTHER || earlier()) {
                 continue; // a damaged record: JSON has room for one of a name
             }
+            seen |= 1 << field.name;
             let value = view.value(field);
             if field.name == name::NAME {
-                if !is_null(view, field) {
-                    pen.decoded(&object, "name", value, field.quoted);
+                if value.is_empty() {
+                    member(pen, &object, label, value, true);
+                } else if !is_null(view, field) {
+                    pen.decoded(&object, "name", view, field);
                 }
             } else if field.name == name::OBJ && is_context(value) {
                 labels(pen, &object, value);
             } else {
-                member(pen, &object, label, value);
+                member(pen, &object, label, value, field.plain);
             }
         }
+        for (name, number, owner) in [
+            ("owner", name::OUID, Owner::User),
+            ("group", name::OGID, Owner::Group),
+        ] {
+            let label = crate::fields::literal(number);
+            let known = view.field(part, number).map(|field| view.value(field));
+            if let Some(known) =
+                known.and_then(|id| known_name(view, pen.names, part, label, id, owner))
+            {
+                object.name(pen.out, name);
+                pen.intact &= json::string(pen.out, known);
+            }
+        }
+        capabilities(view, pen, &object, part);
         object.close(pen.out);
     }
     if separator == b',' {
@@ -231,10 +252,39 @@ pub fn paths(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object) {
     }
 }
 
+/// Writes the names of a file's capabilities, where it has any.
+fn capabilities(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, part: usize) {
+    let context = value::Context { arch: None };
+    for (member, number) in [("permitted", name::CAP_FP), ("inheritable", name::CAP_FI)] {
+        let Some(raw) = view
+            .field(part, number)
+            .map(|field| view.value(field))
+            .filter(|raw| *raw != b"0")
+        else {
+            continue;
+        };
+        let mut names = Vec::new();
+        if value::read(
+            kind::PATH,
+            crate::fields::literal(number),
+            raw,
+            &context,
+            &mut names,
+        ) {
+            pen.text(object, member, &names);
+        }
+    }
+}
+
 /// Writes `"LABEL":"VALUE"` with a label that a record brought.
-fn member(pen: &mut Pen<'_>, object: &Object, label: &[u8], value: &[u8]) {
-    pen.intact &= object.label(pen.out, label);
-    pen.intact &= json::string(pen.out, value);
+fn member(pen: &mut Pen<'_>, object: &Object, label: &[u8], value: &[u8], plain: bool) {
+    if plain {
+        object.plain_label(pen.out, label);
+        json::plain_string(pen.out, value);
+    } else {
+        pen.intact &= object.label(pen.out, label);
+        pen.intact &= json::string(pen.out, value);
+    }
 }
 
 /// An object's label in the parts that Auditbeat gives.

@@ -96,12 +96,16 @@ impl Renderer {
         host(&view, &mut pen, &top, &self.host);
         user::write(&view, &mut pen, &top, meaning.users());
         process::write(&view, &mut pen, &top, &self.arguments);
-        let target = meaning
-            .lead
-            .filter(|row| row.object == Kind::File)
-            .and_then(|row| file::Target::find(&view, row));
-        if let Some(target) = &target {
-            target.write(&view, &mut pen, &top);
+        let target = |row: Option<&Action>| {
+            row.filter(|row| row.object == Kind::File)
+                .and_then(|row| file::Target::find(&view, row))
+        };
+        let mut object = target(meaning.lead);
+        if view.part(view.lead()).kind == kind::URINGOP {
+            object = target(meaning.call);
+        }
+        if let Some(object) = &object {
+            object.write(&view, &mut pen, &top);
         }
         network::write(&view, &mut pen, &top, meaning.lead);
         let related = std::mem::take(pen.related);
@@ -118,7 +122,7 @@ impl Renderer {
             &mut self.data,
             &self.arguments,
             meaning.lead,
-            target,
+            object,
         );
         let whole = extra(&view, &mut pen, &top, &mut self.data, &self.arguments);
         top.close(pen.out);
@@ -140,10 +144,11 @@ struct Meaning<'a> {
 
 impl<'a> Meaning<'a> {
     fn of(view: &View<'_>, actions: &'a Actions) -> Self {
+        let kind = view.part(view.lead()).kind;
         let call = view
             .syscall()
-            .and_then(|_| actions.of_syscall(view.call().1));
-        let kind = view.part(view.lead()).kind;
+            .or(view.first(kind::URINGOP))
+            .and_then(|_| actions.of_syscall(view.operation()));
         if view.syscall() == Some(view.lead()) {
             return Self {
                 lead: call,
@@ -152,7 +157,8 @@ impl<'a> Meaning<'a> {
         }
         Self {
             lead: actions.of_record(kind, |field| view.find(&[field]).is_some()),
-            call,
+            // A log-in's call is the write to /proc/self/loginuid: how it was done, not what.
+            call: call.filter(|_| kind != kind::LOGIN),
         }
     }
 
@@ -187,7 +193,7 @@ impl<'a> Meaning<'a> {
             self.lead
                 .map(|row| row.action)
                 .filter(|action| !action.is_empty()),
-            view.call().1,
+            view.operation(),
         ) {
             (Some(action), _) => pen.text(&object, "action", action.as_bytes()),
             (None, Some(call)) if view.syscall() == Some(view.lead()) => {
@@ -259,8 +265,7 @@ fn host(view: &View<'_>, pen: &mut pen::Pen<'_>, parent: &Object, host: &Host) {
 /// Writes `"tags":[...]`: the keys of the rules that asked for the event, which the kernel joins with \x01
 /// (`AUDIT_KEY_SEPARATOR`, libaudit).
 fn tags(view: &View<'_>, pen: &mut pen::Pen<'_>, parent: &Object) {
-    let find = |part| view.field(part, crate::fields::name::KEY);
-    let Some(field) = find(view.actor()).or_else(|| find(view.lead())) else {
+    let Some(field) = view.field(view.actor(), crate::fields::name::KEY) else {
         return;
     };
     let value = view.value(field);

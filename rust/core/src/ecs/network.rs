@@ -15,7 +15,8 @@ use crate::record::kind;
 /// Writes source, destination and network, as far as the records tell: a system call's record holds one end.
 pub fn write(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, action: Option<&Action>) {
     if let Some(part) = view.first(kind::SOCKADDR) {
-        let Some((member, direction)) = view.call().1.and_then(|call| end_of(call.name())) else {
+        let Some((member, direction)) = view.operation().and_then(|call| end_of(call.name()))
+        else {
             return;
         };
         let mut bytes = Vec::new();

@@ -1,5 +1,7 @@
 //! What writes a line: the buffer, and what is gathered on the way for the line's last members.
 
+use crate::event::View;
+use crate::fields::Field;
 use crate::json::{self, Object};
 use crate::names::Names;
 
@@ -26,11 +28,24 @@ impl Pen<'_> {
         }
     }
 
-    /// Writes the member `name` with a field's value, decoded if it stands there in hex.
-    pub fn decoded(&mut self, object: &Object, name: &str, value: &[u8], quoted: bool) {
-        if !value.is_empty() {
+    /// Writes the member `name` with a field's value as it stands in its record, unless that is empty.
+    pub fn value(&mut self, object: &Object, name: &str, value: &[u8], plain: bool) {
+        if plain && !value.is_empty() {
             object.name(self.out, name);
-            self.intact &= json::string(self.out, crate::event::text(value, quoted, self.scratch));
+            json::plain_string(self.out, value);
+        } else {
+            self.text(object, name, value);
+        }
+    }
+
+    /// Writes the member `name` with a field's value, decoded if it stands there in hex.
+    pub fn decoded(&mut self, object: &Object, name: &str, view: &View<'_>, field: &Field) {
+        let value = view.value(field);
+        if field.quoted {
+            self.value(object, name, value, field.plain);
+        } else if !value.is_empty() {
+            object.name(self.out, name);
+            self.intact &= json::string(self.out, crate::event::text(value, false, self.scratch));
         }
     }
 

@@ -19,7 +19,7 @@ pub fn write(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, arguments: &Ar
     parent_process.close(pen.out);
     for (member, number) in [("executable", name::EXE), ("name", name::COMM)] {
         if let Some(field) = view.field(view.actor(), number) {
-            pen.decoded(&object, member, view.value(field), field.quoted);
+            pen.decoded(&object, member, view, field);
         }
     }
     if !arguments.is_empty() {
@@ -38,19 +38,9 @@ pub fn write(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, arguments: &Ar
         .first(kind::CWD)
         .and_then(|part| view.field(part, name::CWD))
     {
-        pen.decoded(
-            &object,
-            "working_directory",
-            view.value(field),
-            field.quoted,
-        );
+        pen.decoded(&object, "working_directory", view, field);
     } else if let Some(field) = view.field(view.actor(), name::CWD) {
-        pen.decoded(
-            &object,
-            "working_directory",
-            view.value(field),
-            field.quoted,
-        );
+        pen.decoded(&object, "working_directory", view, field);
     }
     if view
         .call()

@@ -164,7 +164,8 @@ fn account(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, id: Owner) -> bo
         .find_map(|number| view.field(lead, *number))
         .filter(|field| {
             let value = view.value(field);
-            field.quoted || !matches!(value, b"" | b"?" | b"(unknown)" | b"(null)" | b"(none)")
+            value != b"?"
+                && (field.quoted || !matches!(value, b"" | b"(unknown)" | b"(null)" | b"(none)"))
         });
     if let Some(field) = view.field(lead, name::ID) {
         let value = view.value(field);

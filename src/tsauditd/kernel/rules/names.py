@@ -70,10 +70,9 @@ class Names:
 
 
 def core_names() -> Names:
-    """The system calls that the compiled core knows, and this machine's users and groups."""
-    from tsauditd.event import (
-        syscall_name,
-        syscall_number,
-    )  # late: only texts of rules need the compiled core
+    """What the compiled core knows of system calls and record types, and this machine's users and groups."""
+    from tsauditd import event  # late: only texts of rules need the compiled core
 
-    return Names(syscall_number, syscall_name)
+    return Names(
+        event.syscall_number, event.syscall_name, event.record_type_number, event.record_type_name
+    )

@@ -59,6 +59,7 @@ pub(super) fn level(out: &mut Vec<u8>, level: u32) -> bool {
 /// The option, whose meaning depends on the level in a1.
 pub(super) fn option(out: &mut Vec<u8>, call: &Call<'_>) -> bool {
     let table = match call.argument(1) as u32 {
+        0 if matches!(call.word(), 64 | 65) => tables::IPTABLES_OPTIONS,
         0 => tables::IP_OPTIONS,
         1 if is_powerpc(call.arch) => tables::SOCKET_OPTIONS_PPC,
         1 => tables::SOCKET_OPTIONS,

@@ -1,0 +1,147 @@
+"""The daemon's loop on stored packets: everything is delivered, losses are told, the end is orderly."""
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+
+from tsauditd.config import Config
+from tsauditd.daemon import Summary, serve, this_host
+from tsauditd.event import ListenerCounters, SinkHealth
+from tsauditd.pipeline import Losses, Origin, Pipeline
+
+HERE = Origin("here", "id", "boot")
+
+
+def packet(serial: int) -> bytes:
+    text = f"audit(1700000000.000:{serial}): pid=1 uid=0 auid=0 ses=1 msg='op=x res=success'".encode()
+    return struct.pack("=IHHII", len(text), 1005, 0, 0, 0) + text
+
+
+class Replay:
+    """A source of stored packets."""
+
+    netlink = False
+
+    def __init__(self, early: tuple[bytes, ...] = ()) -> None:
+        self.sender, self._receiver = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.fd = self._receiver.fileno()
+        self.early = list(early)
+        self.lost_records = 0
+        self.did: list[str] = []
+
+    def lost(self) -> int:
+        return self.lost_records
+
+    def quieten(self) -> None:
+        self.did.append("quieten")
+        # What the kernel still had on its way arrives after the rules are gone.
+        self.sender.send(packet(99))
+
+    def close(self) -> None:
+        self.sender.close()
+        self._receiver.close()
+
+
+class Memory:
+    """A sink that keeps what it gets, and may lose its reader."""
+
+    name = "memory"
+    room = 1 << 20
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        self.got = b""
+        self.closed = False
+        self._then = then
+
+    def write(self, lines: bytes) -> None:
+        self.got += lines
+        self._then()
+
+    def health(self) -> SinkHealth:
+        return SinkHealth(len(self.got), 0, 0, None)
+
+    def close(self, patience: float) -> None:
+        self.closed = True
+
+    @property
+    def actions(self) -> list[object]:
+        return [json.loads(line)["event"].get("sequence", "loss") for line in self.got.splitlines()]
+
+
+def serving(source: Replay, after: int) -> tuple[Memory, Summary]:
+    """Serves until so many lines have come, then stops as a signal would."""
+
+    async def run() -> tuple[Memory, Summary]:
+        stop = asyncio.Event()
+        sink = Memory(lambda: stop.set() if sink.got.count(b"\n") >= after else None)
+        pipeline = Pipeline([sink], HERE, say=pytest.fail, wall=lambda: 0.0)
+        summary = await asyncio.wait_for(serve(source, pipeline, Config(), HERE, stop), 30)
+        return sink, summary
+
+    try:
+        return asyncio.run(run())
+    finally:
+        source.close()
+
+
+def test_everything_is_delivered_to_the_last_packet() -> None:
+    source = Replay(early=(packet(1),))
+    source.sender.send(packet(2))
+    source.sender.send(packet(3))
+    sink, summary = serving(source, after=3)
+    assert source.did == ["quieten"]
+    assert sink.actions[:3] == [1, 2, 3]
+    assert 99 in sink.actions
+    assert summary.counters["events"] == 4
+    assert json.loads(sink.got.splitlines()[0])["host"]["name"] == "here"
+
+
+def test_what_the_kernel_lost_is_told_in_the_stream() -> None:
+    source = Replay()
+    source.sender.send(packet(1))
+    source.lost_records = 7
+    sink, summary = serving(source, after=1)
+    told = [json.loads(line) for line in sink.got.splitlines() if b"audit-records-lost" in line]
+    assert told[0]["tsauditd"]["lost"]["kernel"] == 7
+    assert summary.losses.kernel == 7
+
+
+def test_it_ends_when_nobody_reads_any_more() -> None:
+    source = Replay()
+
+    async def run() -> Memory:
+        def gone() -> None:
+            sink.closed = True
+
+        sink = Memory(gone)
+        source.sender.send(packet(1))
+        pipeline = Pipeline([sink], HERE, say=pytest.fail, wall=lambda: 0.0)
+        await asyncio.wait_for(serve(source, pipeline, Config(), HERE, asyncio.Event()), 30)
+        return sink
+
+    assert asyncio.run(run()).actions[0] == 1
+    source.close()
+
+
+def counters(**values: int) -> ListenerCounters:
+    return cast("ListenerCounters", dict.fromkeys(ListenerCounters.__annotations__, 0) | values)
+
+
+def test_the_summary_is_one_line() -> None:
+    summary = Summary(counters(events=1000, records=5000), Losses(), 5_400_000)
+    assert str(summary) == "1000 events, 5000 records, 0 lost, 5.4 µs CPU per event"
+    assert str(Summary(counters(), Losses(1, 2, 3, 4), 0)) == (
+        "0 events, 0 records, 1 lost, 2 overruns, 3 missing, 4 dropped"
+    )
+
+
+def test_this_host_has_a_name_and_a_boot() -> None:
+    host = this_host()
+    assert host.host_name == socket.gethostname()
+    assert host.boot_id is not None
+    assert len(host.boot_id) == 36
