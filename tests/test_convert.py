@@ -22,7 +22,7 @@ def record(serial: int, seconds: int = 1_700_000_000) -> str:
 class Run:
     """One conversion into a file, and what it said."""
 
-    def __init__(self, tmp_path: Path, *names: Path, strict: bool = False, **settings: Any) -> None:  # noqa: ANN401
+    def __init__(self, tmp_path: Path, *names: Path, strict: bool = False, **settings: Any) -> None:
         self.path = tmp_path / "out.json"
         stderr = io.StringIO()
         decoder = Decoder(**settings)

@@ -65,6 +65,9 @@ pub struct Record<'a> {
     pub enriched: &'a [u8],
 }
 
+/// The largest serial read: what the `long` of ECS's `event.sequence` holds.
+const MOST_SERIAL: u64 = i64::MAX as u64;
+
 /// Splits `audit(SECONDS.MILLIS:SERIAL): BODY`.
 ///
 /// The form is that of `audit_log_start` (kernel/audit.c); blanks around the body are dropped, and a missing colon
@@ -79,6 +82,9 @@ pub fn header(text: &[u8]) -> Option<(Stamp, &[u8])> {
         return None;
     }
     let (serial, rest) = number(after.strip_prefix(b":")?)?;
+    if serial > MOST_SERIAL {
+        return None;
+    }
     let rest = rest.strip_prefix(b")")?;
     let body = rest.strip_prefix(b":").unwrap_or(rest);
     let millis = u16::try_from(millis).ok()?;

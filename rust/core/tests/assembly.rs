@@ -383,6 +383,18 @@ fn interleaved() -> impl Strategy<Value = (usize, Vec<String>)> {
     })
 }
 
+#[test]
+fn an_enriched_tail_is_not_trusted() {
+    let mut engine = engine(true);
+    engine.line_bytes(
+        b"type=SYSCALL msg=audit(1.000:1): arch=1 syscall=9999 items=0\x1dARCH=a\"b SYSCALL=c\\d\"\n",
+    );
+    engine.flush();
+    let got = lines(&mut engine);
+    assert_eq!(got[0]["auditd"]["data"]["arch"], "a\"b");
+    assert_eq!(got[0]["auditd"]["data"]["syscall"], "c\\d\"");
+}
+
 proptest! {
     #[test]
     fn interleaving_changes_no_event((events, text) in interleaved()) {

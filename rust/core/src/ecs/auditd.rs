@@ -134,7 +134,10 @@ impl Data {
         }
         for field in view.opened.fields(actor) {
             let hot = view.syscall() == Some(actor)
-                && matches!(field.name, name::ARCH | name::SYSCALL | name::EXIT | name::A0..=name::A3);
+                && matches!(
+                    field.name,
+                    name::ARCH | name::SYSCALL | name::EXIT | name::A0..=name::A3
+                );
             let moved = !view.opened.repeated && has_place(field, view, users);
             if !hot && !moved {
                 self.add(view, actor, field, names);
@@ -150,12 +153,13 @@ impl Data {
                         view.first(kind::PROCTITLE) == Some(place)
                     }
                     (kind::CWD, name::CWD) => view.first(kind::CWD) == Some(place),
+                    (_, name::KEY) => !field.quoted && view.value(field) == b"(null)",
                     (_, name::RES | name::RESULT)
                         if outcome(view.value(field)) == view.success() =>
                     {
                         true
                     }
-                    (_, number) if number != name::OTHER && number != name::KEY => {
+                    (_, number) if number != name::OTHER => {
                         let same = view.field(actor, number);
                         same.is_some_and(|same| view.value(same) == view.value(field))
                     }
@@ -196,16 +200,16 @@ impl Data {
             };
             let raw = view.value(field);
             let known = match number {
-                name::ARCH => arch
-                    .map(|arch| arch.name().as_bytes())
-                    .or_else(|| view.enriched(actor, b"arch")),
+                name::ARCH => arch.map(|arch| arch.name().as_bytes()),
                 name::EXIT => errno(raw),
-                _ => call
-                    .map(|call| call.name().as_bytes())
-                    .or_else(|| view.enriched(actor, b"syscall")),
+                _ => call.map(|call| call.name().as_bytes()),
             };
-            self.data
-                .add(fields::literal(number), known.unwrap_or(raw), field.plain);
+            let label = fields::literal(number);
+            match (known, view.enriched(actor, label)) {
+                (Some(known), _) => self.data.add(label, known, true),
+                (None, Some(foreign)) => self.data.add(label, foreign, false),
+                (None, None) => self.data.add(label, raw, field.plain),
+            }
         }
         self.behind(call, arch, &values);
     }

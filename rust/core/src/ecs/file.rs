@@ -206,15 +206,19 @@ pub fn paths(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object) {
         let object = Object::open(pen.out);
         let fields = view.opened.fields(part);
         let mut seen = 0u128;
+        // The kernel's own records have names that are known, each once.
+        let strange = fields.iter().any(|field| field.name == name::OTHER);
+        let is_taken = |name: &str| {
+            let mut fields = fields.iter();
+            strange && fields.any(|field| view.label(field).eq_ignore_ascii_case(name.as_bytes()))
+        };
         for (place, field) in fields.iter().enumerate() {
             let label = view.label(field);
             let earlier = || {
-                fields
-                    .iter()
-                    .take(place)
-                    .any(|earlier| view.label(earlier) == label)
+                let mut before = fields.iter().take(place);
+                before.any(|earlier| view.label(earlier).eq_ignore_ascii_case(label))
             };
-            if (seen >> field.name & 1 == 1) && (field.name != name::OTHER || earlier()) {
+            if seen >> field.name & 1 == 1 && field.name != name::OTHER || strange && earlier() {
                 continue; // a damaged record: JSON has room for one of a name
             }
             seen |= 1 << field.name;
@@ -225,7 +229,10 @@ pub fn paths(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object) {
                 } else if !is_null(view, field) {
                     pen.decoded(&object, "name", view, field);
                 }
-            } else if field.name == name::OBJ && is_context(value) {
+            } else if field.name == name::OBJ
+                && is_context(value)
+                && !OBJECT_LABELS.into_iter().any(is_taken)
+            {
                 labels(pen, &object, value);
             } else {
                 member(pen, &object, label, value, field.plain);
@@ -237,14 +244,15 @@ pub fn paths(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object) {
         ] {
             let label = crate::fields::literal(number);
             let known = view.field(part, number).map(|field| view.value(field));
-            if let Some(known) =
-                known.and_then(|id| known_name(view, pen.names, part, label, id, owner))
+            if !is_taken(name)
+                && let Some(known) =
+                    known.and_then(|id| known_name(view, pen.names, part, label, id, owner))
             {
                 object.name(pen.out, name);
                 pen.intact &= json::string(pen.out, known);
             }
         }
-        capabilities(view, pen, &object, part);
+        capabilities(view, pen, &object, part, is_taken);
         object.close(pen.out);
     }
     if separator == b',' {
@@ -252,14 +260,20 @@ pub fn paths(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object) {
     }
 }
 
-/// Writes the names of a file's capabilities, where it has any.
-fn capabilities(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, part: usize) {
+/// Writes the names of a file's capabilities, where it has any and the record leaves the members to us.
+fn capabilities(
+    view: &View<'_>,
+    pen: &mut Pen<'_>,
+    object: &Object,
+    part: usize,
+    is_taken: impl Fn(&str) -> bool,
+) {
     let context = value::Context { arch: None };
     for (member, number) in [("permitted", name::CAP_FP), ("inheritable", name::CAP_FI)] {
         let Some(raw) = view
             .field(part, number)
             .map(|field| view.value(field))
-            .filter(|raw| *raw != b"0")
+            .filter(|raw| *raw != b"0" && !is_taken(member))
         else {
             continue;
         };
@@ -287,16 +301,21 @@ fn member(pen: &mut Pen<'_>, object: &Object, label: &[u8], value: &[u8], plain:
     }
 }
 
-/// An object's label in the parts that Auditbeat gives.
+/// The parts of an object's label, as Auditbeat names them.
+const OBJECT_LABELS: [&str; 5] = [
+    "obj_user",
+    "obj_role",
+    "obj_domain",
+    "obj_level",
+    "obj_category",
+];
+
+/// An object's label in its parts.
 fn labels(pen: &mut Pen<'_>, object: &Object, label: &[u8]) {
-    let names = [
-        "obj_user",
-        "obj_role",
-        "obj_domain",
-        "obj_level",
-        "obj_category",
-    ];
-    for (name, value) in names.into_iter().zip(label.splitn(5, |byte| *byte == b':')) {
+    for (name, value) in OBJECT_LABELS
+        .into_iter()
+        .zip(label.splitn(5, |byte| *byte == b':'))
+    {
         pen.text(object, name, value);
     }
 }

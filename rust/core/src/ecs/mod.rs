@@ -13,6 +13,7 @@ use crate::action::{Action, Actions, Object as Kind, Users};
 use crate::assemble::Event;
 use crate::decode::argv::Arguments;
 use crate::event::{Opened, View};
+use crate::fields::name;
 use crate::json::{self, Clock, Object};
 use crate::names::Names;
 use crate::record::kind;
@@ -140,6 +141,8 @@ struct Meaning<'a> {
     lead: Option<&'a Action>,
     /// The system call's own row, where another record leads.
     call: Option<&'a Action>,
+    /// It made the file that it opened.
+    creates: bool,
 }
 
 impl<'a> Meaning<'a> {
@@ -153,12 +156,15 @@ impl<'a> Meaning<'a> {
             return Self {
                 lead: call,
                 call: None,
+                creates: call.is_some_and(|row| row.action == "opened-file")
+                    && view.parts(kind::PATH).any(|part| is_new(view, part)),
             };
         }
         Self {
             lead: actions.of_record(kind, |field| view.find(&[field]).is_some()),
             // A log-in's call is the write to /proc/self/loginuid: how it was done, not what.
             call: call.filter(|_| kind != kind::LOGIN),
+            creates: false,
         }
     }
 
@@ -188,7 +194,13 @@ impl<'a> Meaning<'a> {
             "category",
             rows().map(|row| row.category.as_slice()),
         );
-        merged(pen, &object, "type", rows().map(|row| row.kind.as_slice()));
+        let creation = self.creates.then_some(&["creation"][..]);
+        merged(
+            pen,
+            &object,
+            "type",
+            rows().map(|row| row.kind.as_slice()).chain(creation),
+        );
         match (
             self.lead
                 .map(|row| row.action)
@@ -219,6 +231,12 @@ impl<'a> Meaning<'a> {
         object.close(pen.out);
         end
     }
+}
+
+/// Whether a PATH record tells of a name that came into being.
+fn is_new(view: &View<'_>, part: usize) -> bool {
+    view.field(part, name::NAMETYPE)
+        .is_some_and(|field| view.value(field) == b"CREATE")
 }
 
 /// Writes the distinct texts of several lists as one.
@@ -265,13 +283,17 @@ fn host(view: &View<'_>, pen: &mut pen::Pen<'_>, parent: &Object, host: &Host) {
 /// Writes `"tags":[...]`: the keys of the rules that asked for the event, which the kernel joins with \x01
 /// (`AUDIT_KEY_SEPARATOR`, libaudit).
 fn tags(view: &View<'_>, pen: &mut pen::Pen<'_>, parent: &Object) {
-    let Some(field) = view.field(view.actor(), crate::fields::name::KEY) else {
+    let keyed = [Some(view.actor()), view.first(kind::URINGOP)];
+    let mut keys = keyed
+        .into_iter()
+        .flatten()
+        .filter_map(|part| view.field(part, name::KEY));
+    let Some(field) =
+        keys.find(|field| field.quoted || !matches!(view.value(field), b"(null)" | b""))
+    else {
         return;
     };
     let value = view.value(field);
-    if !field.quoted && matches!(value, b"(null)" | b"") {
-        return;
-    }
     let mut scratch = std::mem::take(pen.scratch);
     let keys = crate::event::text(value, field.quoted, &mut scratch);
     pen.list(
@@ -328,7 +350,7 @@ fn incomplete(view: &View<'_>, arguments: &Arguments) -> [Option<&'static str>; 
         .is_some_and(|call| matches!(call.name(), "mq_open" | "mq_unlink"));
     let items = view
         .syscall()
-        .and_then(|_| crate::record::decimal(view.of_actor(crate::fields::name::ITEMS)));
+        .and_then(|_| crate::record::decimal(view.of_actor(name::ITEMS)));
     let explains = |kind: u16| {
         matches!(
             kind,
