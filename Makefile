@@ -15,12 +15,16 @@ export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 CORE := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/core rust/python -type f \
 	! -path '*/target/*' ! -name '*.md' 2>/dev/null)
 
+# Without a login there would be little to see.
+DEMONSTRATION = $(if $(filter 4294967295,$(shell cat /proc/self/loginuid 2>/dev/null)),rules/demonstration,$\
+	rules/demonstration/people.rules)
+
 help: ## List what can be asked for
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
 		printf 'make %-8s %s\n' "$$name" "$$text"; done
 
 run: .venv/core.stamp ## Build what is needed and show this machine's events (as root), until Ctrl-C
-	@exec $(BIN)/tsauditd run --rules rules/demonstration.rules --or-convert tests/captures/sudo.log
+	@exec $(BIN)/tsauditd run --rules $(DEMONSTRATION) --or-convert tests/captures/sudo.log
 
 test: .venv/core.stamp .venv/dev.stamp ## Run all tests: the core's, then Python's with the system tests (as root)
 	@cargo test --locked --quiet --package tsauditd-core >&2

@@ -240,7 +240,7 @@ def test_a_file_that_is_not_there() -> None:
 
 
 def test_the_demonstration_rules_are_right_on_x86_64(project: Path) -> None:
-    commands = read_rules(project / "rules" / "demonstration.rules", NAMES)
+    commands = read_rules(project / "rules" / "demonstration" / "people.rules", NAMES)
     assert {command.verb for command in commands} == {Verb.ADD}
     assert not [command.warning for command in commands if command.warning]
     for command in commands:

@@ -281,6 +281,14 @@ def test_the_socket_may_be_closed_by_its_owner() -> None:
         listener.stop()
 
 
+def until(count: int) -> list[int]:
+    """The listeners' threads, once there are as many: one that was joined stays in /proc for a moment."""
+    deadline = time.monotonic() + 10
+    while len(found := threads("listener")) != count and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return found
+
+
 def test_the_thread_takes_no_signal_and_its_caller_still_does() -> None:
     with socket_pair() as (_, receiver):
         listener = Listener(receiver.fileno(), netlink=False)
@@ -288,7 +296,7 @@ def test_the_thread_takes_no_signal_and_its_caller_still_does() -> None:
         listener.start()
         assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
         wait_for(listener, "receives", 1)
-        (task,) = threads("listener")
+        (task,) = until(1)
         with open(f"/proc/self/task/{task}/status") as status:
             blocked = int(next(line for line in status if line.startswith("SigBlk")).split()[1], 16)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
@@ -303,7 +311,7 @@ def test_a_forgotten_listener_ends_its_thread() -> None:
         wait_for(listener, "receives", 1)
         del listener
         gc.collect()
-        assert threads("listener") == []
+        assert until(0) == []
 
 
 def test_starts_once() -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 from tsauditd.config import Kernel
 from tsauditd.errors import TsauditdError
 from tsauditd.kernel import registration
+from tsauditd.kernel.loan import Loan
 from tsauditd.kernel.netlink import ControlSocket
 from tsauditd.kernel.rules.decode import UnknownRule, decode
-from tsauditd.kernel.rules.load import load, read_rules
+from tsauditd.kernel.rules.load import delete_rule, load, read_rules
 from tsauditd.kernel.rules.names import core_names
 from tsauditd.kernel.rules.rule import Command, Rule, Verb
 from tsauditd.kernel.state import KernelState, Snapshot
@@ -25,24 +26,30 @@ _DRAIN_SECONDS = 1.0
 
 
 class Attachment:
-    """The daemon's hold on the kernel's audit: a socket that gets every record, and the state from before."""
+    """The daemon's hold on the kernel's audit: a socket that gets every record, and what to put back."""
 
     netlink = True
 
     def __init__(
-        self, control: ControlSocket, before: Snapshot, receiver: socket.socket, early: list[bytes]
+        self,
+        control: ControlSocket,
+        loan: Loan,
+        receiver: socket.socket,
+        early: list[bytes],
+        lost_before: int,
     ) -> None:
-        """`before` is the state to put back, `early` the packets that came while the pid was taken."""
+        """`early` are the packets that came while the pid was taken, `lost_before` the kernel's count until then."""
         self._control = control
-        self._before = before
+        self._loan = loan
         self._socket = receiver
+        self._lost_before = lost_before
         self.fd = receiver.fileno()
         self.early = early
 
     def lost(self) -> int:
         """Records that the kernel has lost since the state was taken."""
         now = status(self._control).lost
-        before = self._before.status.lost
+        before = self._lost_before
         return now - before if now >= before else now  # somebody has set it back to 0
 
     def quieten(self) -> None:
@@ -50,11 +57,16 @@ class Attachment:
 
         The audit pid and the room in the queue stay: what is on its way still arrives. Raises TsauditdError.
         """
-        now = status(self._control)
+        state = KernelState(self._control)
+        now = state.snapshot()
+        wanted = self._loan.given_back(now)
         kept = dataclasses.replace(
-            self._before.status, pid=now.pid, backlog_limit=now.backlog_limit, failure=now.failure
+            wanted.status,
+            pid=now.status.pid,
+            backlog_limit=now.status.backlog_limit,
+            failure=now.status.failure,
         )
-        KernelState(self._control).restore(Snapshot(kept, self._before.rules))
+        state.restore(Snapshot(kept, wanted.rules))
         until = time.monotonic() + _DRAIN_SECONDS
         while status(self._control).backlog and time.monotonic() < until:
             time.sleep(0.01)
@@ -62,7 +74,13 @@ class Attachment:
     def close(self) -> None:
         """Puts back everything and gives back the pid and the socket. Raises TsauditdError."""
         try:
-            KernelState(self._control).restore(self._before)
+            state = KernelState(self._control)
+            state.restore(self._loan.given_back(state.snapshot()))
+        except BaseException:
+            self._loan.leave()
+            raise
+        else:
+            self._loan.settle()
         finally:
             self._socket.close()
             self._control.close()
@@ -77,14 +95,17 @@ def attach(config: Kernel, say: Callable[[str], None]) -> Attachment:
     commands = [] if config.rules == NO_RULES else read_rules(Path(config.rules), core_names())
     control = ControlSocket()
     try:
-        before = KernelState(control).snapshot()
+        present = KernelState(control).snapshot()
         receiver, early, registered = _receiver(config, say)
     except BaseException:
         control.close()
         raise
-    attachment = Attachment(control, before, receiver, early)
+    loan = Loan(present, say)
+    loan.begin()
+    attachment = Attachment(control, loan, receiver, early, present.status.lost)
     try:
-        _prepare(config, control, before, commands, registered=registered, say=say)
+        _prepare(config, control, present, loan.before, commands, registered=registered, say=say)
+        loan.taken(KernelState(control).snapshot())
     except BaseException:
         # What failed first is what to tell.
         with contextlib.suppress(TsauditdError):
@@ -111,28 +132,43 @@ def _receiver(config: Kernel, say: Callable[[str], None]) -> tuple[socket.socket
 def _prepare(
     config: Kernel,
     control: ControlSocket,
+    present: Snapshot,
     before: Snapshot,
     commands: list[Command],
     *,
     registered: bool,
     say: Callable[[str], None],
 ) -> None:
-    if registered and 0 < before.status.backlog_limit < config.backlog_limit and not before.status.locked:
+    limit = present.status.backlog_limit
+    if registered and 0 < limit < config.backlog_limit and not present.status.locked:
         set_backlog_limit(config.backlog_limit, control)
+    rules = _known(present.rules)
+    wanted = {command.rule for command in commands if command.verb is Verb.ADD}
+    for payload, rule in rules.items():
+        # A killed daemon's, and not of this one's rules.
+        if payload not in before.rules and rule not in wanted:
+            delete_rule(payload, control)
     if commands:
-        for problem in load(_missing(commands, before.rules), control).problems:
+        for problem in load(_missing(commands, set(rules.values())), control).problems:
             say(problem)
     # Without a rule of ours there is no reason to switch on what another daemon has switched off.
     if (registered or commands) and not status(control).enabled:
         set_enabled(1, control)
 
 
-def _missing(commands: list[Command], present: tuple[bytes, ...]) -> list[Command]:
+def _missing(commands: list[Command], present: set[Rule | None]) -> list[Command]:
     """The commands without the rules that are loaded already, by a daemon that was killed or by an administrator."""
     if any(command.verb is Verb.DELETE_ALL for command in commands):
         return commands
-    rules: set[Rule] = set()
-    for payload in present:
-        with contextlib.suppress(UnknownRule):
-            rules.add(decode(payload))
-    return [command for command in commands if command.verb is not Verb.ADD or command.rule not in rules]
+    return [command for command in commands if command.verb is not Verb.ADD or command.rule not in present]
+
+
+def _known(payloads: tuple[bytes, ...]) -> dict[bytes, Rule | None]:
+    """The kernel's rules as this program reads them; None: newer than this program."""
+    rules: dict[bytes, Rule | None] = {}
+    for payload in payloads:
+        try:
+            rules[payload] = decode(payload)
+        except UnknownRule:
+            rules[payload] = None
+    return rules

@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Not commands.main(): it makes a failure of a pipe that closes early.
         with commands.make_context("tsauditd", words) as context:
             result = commands.invoke(context)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by the caller
+            sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as end:
         return end.exit_code
@@ -88,7 +89,7 @@ def commands() -> None:
     """Kernel audit records in, one ECS JSON object per event out."""
 
 
-@commands.command(epilog="Example: tsauditd run --rules rules/demonstration.rules --output -")
+@commands.command(epilog="Example: tsauditd run --rules rules/demonstration/people.rules --output -")
 @click.option("-c", "--config", metavar="FILE", help="The configuration file.")
 @click.option(
     "--observe", is_flag=True, default=None, help="Only read beside the daemon that has the audit pid."
@@ -178,7 +179,7 @@ def rules() -> None:
     """Check, load, list and delete audit rules, in auditctl's own syntax."""
 
 
-@rules.command("check", epilog="Example: tsauditd rules check rules/demonstration.rules")
+@rules.command("check", epilog="Example: tsauditd rules check rules/demonstration/people.rules")
 @click.argument("files", nargs=-1, required=True, metavar="FILE|DIR...")
 def rules_check(files: tuple[str, ...]) -> None:
     """Say whether rules files are right, without touching the kernel."""

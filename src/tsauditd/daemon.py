@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import dataclasses
+import os
 import signal
 import socket
 import time
@@ -54,8 +56,18 @@ def run_daemon(config: Config, say: Callable[[str], None]) -> int:
     `say` tells a line on standard error. Raises NotPrivileged, NoAudit, BadConfiguration or another TsauditdError
     when it cannot begin, OSError when the output cannot be opened.
     """
+    _fill_standard_descriptors()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(config, say))
+
+
+def _fill_standard_descriptors() -> None:
+    """Puts /dev/null where the caller has closed 0, 1 or 2: else the audit socket could come to be standard output."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
 
 
 async def _run(config: Config, say: Callable[[str], None]) -> int:
@@ -68,6 +80,7 @@ async def _run(config: Config, say: Callable[[str], None]) -> int:
     sink = open_sink(config.output.path, loop, config.output.queue_bytes)
     origin = this_host()
     pipeline = Pipeline([sink], origin, say=say, wall=time.time)
+    summary: Summary | None = None
     try:
         source = attach(config.kernel, say)
         try:
@@ -76,7 +89,9 @@ async def _run(config: Config, say: Callable[[str], None]) -> int:
             source.close()
     finally:
         pipeline.close(_PATIENCE)
-    say(str(summary))
+        if summary is not None:
+            # Lines that a slow reader has left behind are known only now.
+            say(str(dataclasses.replace(summary, losses=pipeline.losses)))
     return 0
 
 
@@ -146,7 +161,7 @@ async def serve(
     def tell() -> None:
         counters = listener_counters(listener)
         pipeline.tell(source.lost(), counters["overruns"], counters["gaps"])
-        if counters["ended"]:
+        if counters["ended"] or pipeline.finished:
             stop.set()
 
     listener.start()

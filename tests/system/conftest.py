@@ -2,11 +2,13 @@
 
 import fcntl
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from live import state
 
 from tsauditd.errors import TsauditdError
 from tsauditd.kernel.state import KernelState, Snapshot
@@ -15,6 +17,8 @@ AUDIT_LOCK = Path("/run/tsauditd-audit.lock")
 """Whoever changes this machine's audit state holds an exclusive flock on this file meanwhile."""
 
 LOCK_SECONDS = 240.0
+
+WORKLOAD = Path(__file__).resolve().parent / "workload"
 
 
 def take_lock() -> int:
@@ -42,9 +46,9 @@ def audit_lock() -> Iterator[Snapshot]:
         pytest.fail("system tests need root", pytrace=False)
     descriptor = take_lock()
     try:
-        state = KernelState()
+        kernel = KernelState()
         try:
-            before = state.snapshot()
+            before = kernel.snapshot()
         except TsauditdError as error:
             pytest.fail(f"system tests need the kernel's audit subsystem: {error}", pytrace=False)
         if before.status.locked:
@@ -54,6 +58,33 @@ def audit_lock() -> Iterator[Snapshot]:
         try:
             yield before
         finally:
-            state.restore(before)
+            kernel.restore(before)
     finally:
         os.close(descriptor)
+
+
+@pytest.fixture
+def untouched(audit_lock: Snapshot) -> Iterator[Snapshot]:
+    """The kernel's audit state, settings and rules, must be at the end of the test what it was at its beginning."""
+    before = state()
+    yield audit_lock
+    assert state() == before
+
+
+@pytest.fixture(scope="session")
+def flood(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """workload/flood.c, compiled to a path of its own, by which rules can tell it from everything else."""
+    program = tmp_path_factory.mktemp("workload") / "flood"
+    subprocess.run(["cc", "-O2", "-static", "-o", program, WORKLOAD / "flood.c"], check=True)
+    return str(program)
+
+
+@pytest.fixture
+def flood_rules(flood: str, tmp_path: Path) -> Path:
+    """Rules for what flood does, with the key `flood`."""
+    path = tmp_path / "flood.rules"
+    path.write_text(
+        f"-a always,exit -F arch=b64 -S openat -F exe={flood} -F success=0 -k flood\n"
+        f"-a always,exit -F arch=b64 -S execve -F exe={flood} -k flood\n"
+    )
+    return path

@@ -140,7 +140,7 @@ def test_the_kernel_gives_back_the_rule_that_was_added_and_lists_it_as_auditctl_
 
 
 def test_the_demonstration_rules_load_on_this_machine(audit_lock: Snapshot) -> None:
-    commands = read_rules(PROJECT / "rules" / "demonstration.rules", debian_names())
+    commands = read_rules(PROJECT / "rules" / "demonstration" / "people.rules", debian_names())
     with ControlSocket() as control:
         for command in commands:
             assert command.rule is not None
@@ -165,7 +165,7 @@ SYSCALL = re.compile(rb" syscall=(\d+) .* key=\"(\w+)\"")
 
 
 def test_the_demonstration_rules_see_what_they_promise(audit_lock: Snapshot) -> None:
-    commands = (PROJECT / "rules" / "demonstration.rules").read_text().splitlines()
+    commands = (PROJECT / "rules" / "demonstration" / "people.rules").read_text().splitlines()
     wanted = {(42, b"connections"), (288, b"connections"), (59, b"commands"), (59, b"escalation")}
     seen: set[tuple[int, bytes]] = set()
     with ControlSocket() as control, open_unicast(1 << 22) as sock:

@@ -37,6 +37,9 @@ _SETTINGS: tuple[tuple[str, Callable[[int, Control], object]], ...] = (
 )
 """In the order in which they are put back: auditing is turned off last, so that what is changed is recorded."""
 
+SETTINGS = tuple(name for name, _ in _SETTINGS)
+"""The members of the status that can be put back; the audit pid is given back rather than set."""
+
 
 class KernelState:
     """Takes and restores snapshots of the kernel's audit state."""

@@ -68,7 +68,9 @@ class DescriptorSink:
         return self._closed
 
     def health(self) -> SinkHealth:
-        """How it does."""
+        """How it does. Looks whether its reader has gone, which is seen in no other way while there are no lines."""
+        if not self._closed and self._gone():
+            self._end()
         return SinkHealth(self._written, self._waiting, self._dropped, self._error)
 
     def write(self, lines: bytes) -> None:
@@ -99,9 +101,7 @@ class DescriptorSink:
                 self._loop.add_writer(self._fd, self.retry)
             return
         except (BrokenPipeError, ConnectionResetError):
-            self._closed = True
-            self._queue.clear()
-            self._waiting = 0
+            self._end()
         except OSError as error:
             self._error = error.strerror or str(error)
         self._unwatch()
@@ -119,6 +119,18 @@ class DescriptorSink:
         self._waiting = 0
         self._closed = True
         self._release()
+
+    def _gone(self) -> bool:
+        """Whether it is a pipe, socket or terminal without another end (poll(2): POLLERR, POLLHUP)."""
+        look = select.poll()
+        look.register(self._fd, 0)
+        return any(state & (select.POLLERR | select.POLLHUP) for _, state in look.poll(0))
+
+    def _end(self) -> None:
+        self._closed = True
+        self._queue.clear()
+        self._waiting = 0
+        self._unwatch()
 
     def _put(self, lines: memoryview) -> None:
         self._queue.append(lines)

@@ -1,5 +1,6 @@
 """A file that lines are appended to."""
 
+import errno
 import os
 
 from tsauditd.sinks.descriptor import DescriptorSink, Loop
@@ -12,5 +13,10 @@ def open_file(path: str, loop: Loop, queue_bytes: int) -> DescriptorSink:
     root's lines elsewhere.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-    fd = os.open(path, flags, 0o600)
+    try:
+        fd = os.open(path, flags, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "a symbolic link is refused: name the file itself", path) from None
+        raise
     return DescriptorSink(path, fd, loop, queue_bytes, release=lambda: os.close(fd))

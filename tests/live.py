@@ -1,0 +1,138 @@
+"""`tsauditd run` as a process of its own on this machine's kernel, for the system tests."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from tsauditd.kernel.report import report
+from tsauditd.kernel.status import status
+
+# Far more than anything here takes; it is reached only when something hangs.
+PATIENCE_S = 120.0
+
+Event = dict[str, Any]
+
+
+def auditctl(*words: str) -> str:
+    """What auditctl says, without the counters, which count on whoever asks."""
+    out = subprocess.run(["auditctl", *words], capture_output=True, text=True, check=True).stdout
+    lines = out.splitlines(keepends=True)
+    return "".join(
+        line for line in lines if not line.startswith(("lost", "backlog ", "backlog_wait_time_actual"))
+    )
+
+
+def state() -> str:
+    """The kernel's settings and rules, as auditctl prints them."""
+    return auditctl("-s") + auditctl("-l")
+
+
+def wait_until(condition: Callable[[], object], what: str) -> None:
+    """Looks again and again until the condition holds."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not in {PATIENCE_S:.0f} s: {what}"
+        time.sleep(0.02)
+
+
+class Daemon:
+    """A running `tsauditd run`; see `running`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], errors: Path) -> None:
+        self.process = process
+        self.pid = process.pid
+        self._errors = errors
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        assert self.process.stdout is not None
+        return self.process.stdout
+
+    @property
+    def said(self) -> list[str]:
+        """The lines on its standard error so far."""
+        return self._errors.read_text().splitlines()
+
+    def send(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def stop(self, number: int = signal.SIGTERM) -> str:
+        """Ends it with a signal, and well; returns its summary line."""
+        self.send(number)
+        return self.ended()
+
+    def ended(self) -> str:
+        """Waits until it has ended well; returns its summary line."""
+        assert self.process.wait(PATIENCE_S) == 0, self.said
+        return self.said[-1]
+
+
+@contextmanager
+def running(
+    tmp_path: Path,
+    *words: str,
+    key: str | None = None,
+    observe: bool = False,
+    stdout: int | IO[bytes] = subprocess.DEVNULL,
+) -> Iterator[Daemon]:
+    """Starts `tsauditd run WORDS` and waits until it reads and a rule with `key` is loaded; kills it at the end.
+
+    `observe`: it is to come to the multicast group rather than to have the audit pid.
+    """
+    errors = tmp_path / f"stderr-{time.monotonic_ns()}"
+    with errors.open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tsauditd", "run", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            env={**os.environ, "PYTHONDEVMODE": ""},
+        )
+    daemon = Daemon(process, errors)
+
+    def ready() -> bool:
+        assert process.poll() is None, daemon.said
+        now = status()
+        here = (
+            process.pid in [one["pid"] for one in report()["listeners"]]
+            if observe
+            else now.pid == process.pid
+        )
+        return here and (key is None or (now.enabled == 1 and f"key={key}" in auditctl("-l") + "\n"))
+
+    try:
+        wait_until(ready, "the daemon reads")
+        yield daemon
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+def events(path: Path) -> list[Event]:
+    """Every line of the output, each of which must be JSON."""
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def losses(found: list[Event]) -> list[dict[str, Any]]:
+    """What the stream itself tells of losses."""
+    return [event["tsauditd"]["lost"] for event in found if event["event"]["action"] == "audit-records-lost"]
+
+
+def opened(found: list[Event], prefix: str) -> list[str]:
+    """What follows the prefix in the paths that events name, in the order of the events."""
+    paths = [event.get("file", {}).get("path", "") for event in found]
+    return [path.removeprefix(prefix) for path in paths if path.startswith(prefix)]
+
+
+def numbers(count: int, first: int = 0) -> list[str]:
+    """The numbers that workload/flood.c writes."""
+    return [f"{number:05d}" for number in range(first, first + count)]
