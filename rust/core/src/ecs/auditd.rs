@@ -293,7 +293,6 @@ impl Data {
 fn is_named(record: u16, label: &[u8]) -> bool {
     match record {
         kind::SECCOMP => matches!(label, b"arch" | b"syscall" | b"sig"),
-        kind::URINGOP => label == b"uring_op",
         kind::LOGIN => matches!(label, b"old-auid" | b"old_auid"),
         _ => false,
     }
@@ -495,7 +494,8 @@ fn field(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, member: &str, name
     let mut shown = Vec::new();
     if value::is_escaped(record, label) {
         pen.decoded(object, member, view, found);
-    } else if is_named(record, label) && value::read(record, label, raw, &context, &mut shown)
+    } else if (is_named(record, label) || label == b"uring_op")
+        && value::read(record, label, raw, &context, &mut shown)
         || is_typed(record, label) && hex::unhex(raw, &mut shown)
     {
         pen.text(object, member, &shown);
