@@ -21,7 +21,7 @@ DEMONSTRATION = $(if $(filter 4294967295,$(shell cat /proc/self/loginuid 2>/dev/
 
 help: ## List what can be asked for
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
-		printf 'make %-8s %s\n' "$$name" "$$text"; done
+		printf 'make %-13s %s\n' "$$name" "$$text"; done
 
 run: .venv/core.stamp ## Build what is needed and show this machine's events (as root), until Ctrl-C
 	@exec $(BIN)/tsauditd run --rules $(DEMONSTRATION) --or-convert tests/captures/sudo.log
@@ -40,6 +40,12 @@ lint: .venv/core.stamp .venv/dev.stamp ## Check style, types, import rules and t
 	@cargo clippy --locked --quiet --all-targets -- -D warnings
 	@$(BIN)/lint-imports
 	@MYPYPATH=src $(BIN)/python -m mypy.stubtest tsauditd._core
+
+bench-convert: .venv/core.stamp ## Measure convert against ausearch (ARGS="--size 50 ...": docs/benchmarks.md)
+	@$(BIN)/python benchmarks/convert.py $(ARGS)
+
+bench-live: .venv/core.stamp ## Measure the daemon against auditd and the floor (as root; ARGS as above)
+	@$(BIN)/python benchmarks/live.py $(ARGS)
 
 format: .venv/dev.stamp ## Put Python and Rust code into the project's format
 	@$(BIN)/ruff check --fix
@@ -76,4 +82,4 @@ clean: ## Remove what was built
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable . >&2
 	@touch $@
 
-.PHONY: help run test build lint format lock clean
+.PHONY: help run test build lint bench-convert bench-live format lock clean

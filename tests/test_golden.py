@@ -98,11 +98,11 @@ def write_golden(name: str, events: list[dict[str, Any]]) -> None:
 
 def difference(wanted: dict[str, Any], got: dict[str, Any]) -> str:
     """What changed in one event, line by line."""
-    texts = [
+    before, after = (
         json.dumps(event, indent=1, ensure_ascii=False, sort_keys=True).splitlines()
         for event in (wanted, got)
-    ]
-    lines = list(difflib.unified_diff(*texts, "golden", "now", lineterm="", n=2))
+    )
+    lines = list(difflib.unified_diff(before, after, "golden", "now", lineterm="", n=2))
     more = [f"... {len(lines) - SHOWN_LINES} more lines"] if len(lines) > SHOWN_LINES else []
     return "\n".join([f"event {got['event']['id']}:", *lines[:SHOWN_LINES], *more])
 
@@ -124,7 +124,9 @@ def test_a_log_gives_its_golden_events(path: Path) -> None:
     if os.environ.get("TSAUDITD_WRITE_GOLDEN") == "1":
         write_golden(stem(path), events)
     golden = golden_file(stem(path))
-    assert golden is not None, f"TSAUDITD_WRITE_GOLDEN=1 pytest {__file__} writes tests/golden/{stem(path)}.jsonl"
+    assert golden is not None, (
+        f"TSAUDITD_WRITE_GOLDEN=1 pytest {__file__} writes tests/golden/{stem(path)}.jsonl"
+    )
     compare([json.loads(line) for line in contents(golden).splitlines()], events)
 
 

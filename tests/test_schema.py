@@ -22,7 +22,9 @@ from tsauditd.pipeline import Losses, Origin, loss_event
 HERE = Path(__file__).parent
 LOGS = sorted([*(HERE / "captures").glob("*.log"), *(HERE / "captures").glob("*.log.gz")])
 
-SCHEMA: dict[str, Any] = json.loads((resources.files("tsauditd") / "schema" / "event.schema.json").read_text())
+SCHEMA: dict[str, Any] = json.loads(
+    (resources.files("tsauditd") / "schema" / "event.schema.json").read_text()
+)
 WHOLE = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
 RECORDS = WHOLE.evolve(schema={**SCHEMA, "oneOf": [{"$ref": "#/$defs/records"}]})
 
@@ -119,9 +121,10 @@ def test_categories_and_types_go_together(project: Path) -> None:
 # Hostile logs: records that look real, with whatever anyone may write into them.
 
 KINDS = st.sampled_from(
-    "SYSCALL PATH CWD EXECVE PROCTITLE SOCKADDR EOE LOGIN USER_LOGIN USER_CMD USER_AUTH ADD_USER ADD_GROUP AVC USER_AVC "
-    "SECCOMP URINGOP TTY USER_TTY CONFIG_CHANGE NETFILTER_PKT NETFILTER_CFG CRYPTO_SESSION ANOM_ABEND OBJ_PID "
-    "BPRM_FCAPS SOCKETCALL IPC MQ_OPEN MMAP OPENAT2 APPARMOR_DENIED DAEMON_START UNKNOWN[1423] UNKNOWN[99999] NEW".split()
+    "SYSCALL PATH CWD EXECVE PROCTITLE SOCKADDR EOE LOGIN USER_LOGIN USER_CMD USER_AUTH ADD_USER ADD_GROUP AVC "
+    "USER_AVC SECCOMP URINGOP TTY USER_TTY CONFIG_CHANGE NETFILTER_PKT NETFILTER_CFG CRYPTO_SESSION ANOM_ABEND OBJ_PID "
+    "BPRM_FCAPS SOCKETCALL IPC MQ_OPEN MMAP OPENAT2 APPARMOR_DENIED DAEMON_START UNKNOWN[1423] UNKNOWN[99999] "
+    "NEWER".split()
 )
 NAMES = st.sampled_from(
     "arch syscall success exit a0 a1 a2 a3 a0[0] a0_len argc items ppid pid auid uid gid euid suid fsuid egid sgid "
@@ -143,13 +146,15 @@ VALUES = st.one_of(
     st.text(max_size=8),
 )
 FIELD = st.tuples(NAMES, VALUES).map("=".join)
-WORDS = st.one_of(FIELD, FIELD, FIELD, VALUES, st.sampled_from(["msg='", "'", "avc: denied { read }", "\x1d", "  "]))
+WORDS = st.one_of(
+    FIELD, FIELD, FIELD, VALUES, st.sampled_from(["msg='", "'", "avc: denied { read }", "\x1d", "  "])
+)
 STAMPS = st.sampled_from(
     ["1700000000.123:7", "1700000000.123:8", "1.000:18446744073709551615", "99999999999999999.999:1", "0.0:0"]
 )
-RECORD = st.tuples(st.sampled_from(["", "node=h ", "node=\u202e "]), KINDS, STAMPS, st.lists(WORDS, max_size=12)).map(
-    lambda parts: f"{parts[0]}type={parts[1]} msg=audit({parts[2]}): {' '.join(parts[3])}".encode()
-)
+RECORD = st.tuples(
+    st.sampled_from(["", "node=h ", "node=\u202e "]), KINDS, STAMPS, st.lists(WORDS, max_size=12)
+).map(lambda parts: f"{parts[0]}type={parts[1]} msg=audit({parts[2]}): {' '.join(parts[3])}".encode())
 HOSTILE = st.lists(st.one_of(RECORD, RECORD, RECORD, st.binary(max_size=30)), max_size=8).map(b"\n".join)
 
 
@@ -160,7 +165,11 @@ def test_hostile_logs(log: bytes, original: bool) -> None:
 
 
 REAL_LINES = [
-    line for path in LOGS if path.stat().st_size < 100_000 for line in contents(path).splitlines() if len(line) < 2_000
+    line
+    for path in LOGS
+    if path.stat().st_size < 100_000
+    for line in contents(path).splitlines()
+    if len(line) < 2_000
 ]
 
 
@@ -186,5 +195,7 @@ def test_damaged_logs(start: int, damage: list[list[tuple[int, int, bytes]]]) ->
 def test_a_line_is_one_line_for_every_reader() -> None:
     """Not even the separators that only some readers know end a line early."""
     name = "".join(map(chr, [*range(1, 32), *range(127, 160), 0x2028, 0x2029])).encode().hex().upper()
-    (line,) = check(f"type=USER_LOGIN msg=audit(1.000:1): pid=1 uid=0 msg='acct={name} res=failed'\n".encode())
+    (line,) = check(
+        f"type=USER_LOGIN msg=audit(1.000:1): pid=1 uid=0 msg='acct={name} res=failed'\n".encode()
+    )
     assert not re.search(rb"[\x00-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]", line)

@@ -334,6 +334,13 @@ DIFFERENCES: tuple[Difference, ...] = (
         "The NUL that makes the name abstract stays.",
     ),
     Difference(
+        "protocols of other families",
+        "SYSCALL",
+        "a2",
+        lambda events, record, item, ours: item.reading == b"ip" and "0" in ours,
+        "Protocol 0 is named as IP's whatever the family of the socket; ours is named by its family.",
+    ),
+    Difference(
         "socket addresses in parts",
         "SOCKADDR",
         "saddr",

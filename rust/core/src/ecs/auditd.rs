@@ -235,7 +235,9 @@ impl Data {
     fn add(&mut self, view: &View<'_>, part: usize, field: &Field, names: &mut dyn Names) {
         let label = view.label(field).to_ascii_lowercase();
         let label = match label.as_slice() {
-            b"socket" => b"socket_".as_slice(), // the name of the SOCKADDR records' object
+            // Names that the members made of SOCKADDR and EXECVE have.
+            b"socket" => b"socket_".as_slice(),
+            b"argc" => b"argc_",
             b"" => b"message",
             label => label,
         };

@@ -73,6 +73,4 @@ def core_names() -> Names:
     """What the compiled core knows of system calls and record types, and this machine's users and groups."""
     from tsauditd import event  # late: only texts of rules need the compiled core
 
-    return Names(
-        event.syscall_number, event.syscall_name, event.record_type_number, event.record_type_name
-    )
+    return Names(event.syscall_number, event.syscall_name, event.record_type_number, event.record_type_name)
