@@ -292,10 +292,12 @@ impl<'a> View<'a> {
         } else {
             [name::RES, name::RESULT].map(|number| self.field(self.lead(), number))
         };
+        let verdict = self.field(self.lead(), name::SERESULT);
         let of_call =
             [name::SUCCESS, name::RES, name::RESULT].map(|number| self.field(self.actor(), number));
         of_lead
             .into_iter()
+            .chain([verdict])
             .chain(of_call)
             .flatten()
             .find_map(|field| outcome(self.value(field)))
@@ -306,8 +308,8 @@ impl<'a> View<'a> {
 #[must_use]
 pub fn outcome(value: &[u8]) -> Option<bool> {
     match value {
-        b"yes" | b"success" | b"1" => Some(true),
-        b"no" | b"failed" | b"failure" | b"fail" | b"0" => Some(false),
+        b"yes" | b"success" | b"1" | b"granted" => Some(true),
+        b"no" | b"failed" | b"failure" | b"fail" | b"0" | b"denied" => Some(false),
         _ => None,
     }
 }

@@ -143,7 +143,9 @@ TABLES: dict[str, tuple[str, Callable[[], Rows]]] = {
     "icmp_types": (
         f"ICMP_* of linux/icmp.h ({LICENCE}), up to NR_ICMP_TYPES",
         lambda: defines(
-            "linux/icmp.h", "ICMP_", dashed,
+            "linux/icmp.h",
+            "ICMP_",
+            dashed,
             r"_(UNREACH|UNKNOWN|FAILED|ISOLATED|ANO|UNR_TOS|FILTERED|VIOLATION|CUTOFF|NET|HOST|NETTOS|HOSTTOS"
             r"|TTL|FRAGTIME|NEEDED|NR_\w+)$(?<!DEST_UNREACH)|^ICMP_(FILTER|EXT|AFI|V)",
         ),
@@ -151,7 +153,9 @@ TABLES: dict[str, tuple[str, Callable[[], Rows]]] = {
     "icmpv6_types": (
         f"ICMPV6_* types of linux/icmpv6.h ({LICENCE})",
         lambda: defines(
-            "linux/icmpv6.h", "ICMPV6_", dashed,
+            "linux/icmpv6.h",
+            "ICMPV6_",
+            dashed,
             r"NOROUTE|PROHIBITED|NEIGHBOUR|ADDR_UNREACH|PORT_UNREACH|POLICY|REJECT|HOPLIMIT|FRAGTIME|_FIELD"
             r"|HDR|OPTION|EXC_|FILTER|MODE|ROUTER_PREF|INFOMSG|_MAX",
         ),

@@ -3,13 +3,17 @@
 //! Every member is written once, in order, straight into the batch's buffer.
 
 mod auditd;
+mod data;
 mod file;
+mod meaning;
 mod network;
+mod original;
 mod pen;
+mod pool;
 mod process;
 mod user;
 
-use crate::action::{Action, Actions, Object as Kind, Users};
+use crate::action::{Action, Actions, Object as Kind};
 use crate::assemble::Event;
 use crate::decode::argv::Arguments;
 use crate::event::{Opened, View};
@@ -17,7 +21,6 @@ use crate::fields::name;
 use crate::json::{self, Clock, Object};
 use crate::names::Names;
 use crate::record::kind;
-use crate::tables;
 
 /// The version of ECS whose fields these are.
 const ECS_VERSION: &str = "8.17.0";
@@ -43,7 +46,7 @@ pub struct Renderer {
     clock: Clock,
     opened: Opened,
     arguments: Arguments,
-    data: auditd::Data,
+    data: data::Data,
     related: pen::Related,
     scratch: Vec<u8>,
 }
@@ -60,7 +63,7 @@ impl Renderer {
             clock: Clock::default(),
             opened: Opened::default(),
             arguments: Arguments::default(),
-            data: auditd::Data::default(),
+            data: data::Data::default(),
             related: pen::Related::default(),
             scratch: Vec::new(),
         }
@@ -75,7 +78,7 @@ impl Renderer {
         };
         self.arguments.read(event, self.max_argument_bytes);
         self.related.clear();
-        let meaning = Meaning::of(&view, &self.actions);
+        let meaning = meaning::Meaning::of(&view, &self.actions);
         let mut pen = pen::Pen {
             out,
             scratch: &mut self.scratch,
@@ -129,128 +132,11 @@ impl Renderer {
         top.close(pen.out);
         let keep = self.original || !pen.intact;
         if keep {
-            original(&view, pen.out, original_at);
+            original::write(&view, pen.out, original_at);
         }
         out.push(b'\n');
         whole
     }
-}
-
-/// What the table says of an event.
-struct Meaning<'a> {
-    lead: Option<&'a Action>,
-    /// The system call's own row, where another record leads.
-    call: Option<&'a Action>,
-    /// It made the file that it opened.
-    creates: bool,
-}
-
-impl<'a> Meaning<'a> {
-    fn of(view: &View<'_>, actions: &'a Actions) -> Self {
-        let kind = view.part(view.lead()).kind;
-        let call = view
-            .syscall()
-            .or(view.first(kind::URINGOP))
-            .and_then(|_| actions.of_syscall(view.operation()));
-        if view.syscall() == Some(view.lead()) {
-            return Self {
-                lead: call,
-                call: None,
-                creates: call.is_some_and(|row| row.action == "opened-file")
-                    && view.parts(kind::PATH).any(|part| is_new(view, part)),
-            };
-        }
-        Self {
-            lead: actions.of_record(kind, |field| view.find(&[field]).is_some()),
-            // A log-in's call is the write to /proc/self/loginuid: how it was done, not what.
-            call: call.filter(|_| kind != kind::LOGIN),
-            creates: false,
-        }
-    }
-
-    fn users(&self) -> Users {
-        self.lead.map_or(Users::Process, |row| row.users)
-    }
-
-    /// Writes `"event":{...}`. Returns where `original` would go.
-    fn write(&self, view: &View<'_>, pen: &mut pen::Pen<'_>, parent: &Object) -> usize {
-        let object = Object::member(pen.out, parent, "event");
-        let stamp = view.event.stamp;
-        object.name(pen.out, "id");
-        pen.out.push(b'"');
-        json::number(pen.out, stamp.seconds);
-        pen.out.push(b'.');
-        json::millis(pen.out, stamp.millis);
-        pen.out.push(b':');
-        json::number(pen.out, stamp.serial);
-        pen.out.push(b'"');
-        pen.text(&object, "kind", b"event");
-        pen.text(&object, "module", b"auditd");
-        pen.text(&object, "dataset", b"auditd.event");
-        let rows = || self.lead.into_iter().chain(self.call);
-        merged(
-            pen,
-            &object,
-            "category",
-            rows().map(|row| row.category.as_slice()),
-        );
-        let creation = self.creates.then_some(&["creation"][..]);
-        merged(
-            pen,
-            &object,
-            "type",
-            rows().map(|row| row.kind.as_slice()).chain(creation),
-        );
-        match (
-            self.lead
-                .map(|row| row.action)
-                .filter(|action| !action.is_empty()),
-            view.operation(),
-        ) {
-            (Some(action), _) => pen.text(&object, "action", action.as_bytes()),
-            (None, Some(call)) if view.syscall() == Some(view.lead()) => {
-                pen.text(&object, "action", call.name().as_bytes());
-            }
-            _ => {
-                object.name(pen.out, "action");
-                pen.out.push(b'"');
-                let lead = view.part(view.lead());
-                auditd::message_type(pen.out, lead.kind, view.event.at(lead.name));
-                pen.out.push(b'"');
-            }
-        }
-        let outcome: &[u8] = match view.success() {
-            Some(true) => b"success",
-            Some(false) => b"failure",
-            None => b"unknown",
-        };
-        pen.text(&object, "outcome", outcome);
-        object.name(pen.out, "sequence");
-        json::number(pen.out, stamp.serial);
-        let end = pen.out.len();
-        object.close(pen.out);
-        end
-    }
-}
-
-/// Whether a PATH record tells of a name that came into being.
-fn is_new(view: &View<'_>, part: usize) -> bool {
-    view.field(part, name::NAMETYPE)
-        .is_some_and(|field| view.value(field) == b"CREATE")
-}
-
-/// Writes the distinct texts of several lists as one.
-fn merged<'t>(
-    pen: &mut pen::Pen<'_>,
-    object: &Object,
-    name: &str,
-    lists: impl Iterator<Item = &'t [&'static str]> + Clone,
-) {
-    let all = || lists.clone().flatten();
-    let distinct = all()
-        .enumerate()
-        .filter(|(place, text)| !all().take(*place).any(|earlier| earlier == *text));
-    pen.list(object, name, distinct.map(|(_, text)| text.as_bytes()));
 }
 
 /// Writes `"host":{...}`. A record that brings its host's name is not from this machine.
@@ -310,7 +196,7 @@ fn extra(
     view: &View<'_>,
     pen: &mut pen::Pen<'_>,
     parent: &Object,
-    data: &mut auditd::Data,
+    data: &mut data::Data,
     arguments: &Arguments,
 ) -> bool {
     let object = Object::member(pen.out, parent, "tsauditd");
@@ -368,62 +254,4 @@ fn incomplete(view: &View<'_>, arguments: &Arguments) -> [Option<&'static str>; 
             .map(|_| "PATH records are missing"),
         alone.then_some("the SYSCALL record is missing"),
     ]
-}
-
-/// Puts `"original":[...]` where it belongs: the records as a log has them.
-///
-/// Where a record was not valid UTF-8 itself, its bytes are there as hex beside it, so that nothing is lost.
-fn original(view: &View<'_>, out: &mut Vec<u8>, at: usize) {
-    let tail = out.split_off(at);
-    let mut valid = true;
-    let mut lines = Vec::new();
-    out.extend_from_slice(b",\"original\":[");
-    for (place, part) in view.event.parts.iter().enumerate() {
-        let mut line = Vec::new();
-        let node = view.event.at(view.event.node);
-        if !node.is_empty() {
-            line.extend_from_slice(b"node=");
-            line.extend_from_slice(node);
-            line.push(b' ');
-        }
-        line.extend_from_slice(b"type=");
-        match tables::record_type_name(part.kind) {
-            Some(name) => line.extend_from_slice(name.as_bytes()),
-            None if part.name != crate::assemble::Span::default() => {
-                line.extend_from_slice(view.event.at(part.name))
-            }
-            None => line.extend_from_slice(format!("UNKNOWN[{}]", part.kind).as_bytes()),
-        }
-        let stamp = view.event.stamp;
-        line.extend_from_slice(
-            format!(
-                " msg=audit({}.{:03}:{}): ",
-                stamp.seconds, stamp.millis, stamp.serial
-            )
-            .as_bytes(),
-        );
-        line.extend_from_slice(view.event.at(part.body));
-        if part.enriched != crate::assemble::Span::default() {
-            line.push(0x1d);
-            line.extend_from_slice(view.event.at(part.enriched));
-        }
-        if place > 0 {
-            out.push(b',');
-        }
-        valid &= json::string(out, &line);
-        lines.push(line);
-    }
-    out.push(b']');
-    if !valid {
-        out.extend_from_slice(b",\"original_hex\":[");
-        for (place, line) in lines.iter().enumerate() {
-            out.extend_from_slice(if place > 0 { b",\"" } else { b"\"" });
-            for byte in line {
-                out.extend_from_slice(format!("{byte:02x}").as_bytes());
-            }
-            out.push(b'"');
-        }
-        out.push(b']');
-    }
-    out.extend_from_slice(&tail);
 }

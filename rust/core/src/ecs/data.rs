@@ -1,0 +1,232 @@
+//! `auditd.data` and `tsauditd.interpreted`: the fields that have no other place, and what their values mean.
+
+use crate::action::Users;
+use crate::decode::{hex, syscall_args, value};
+use crate::ecs::pen::Pen;
+use crate::ecs::pool::Pool;
+use crate::ecs::user::{is_context, known_name};
+use crate::event::{View, hex_number, outcome, text};
+use crate::fields::{self, Field, name};
+use crate::json::Object;
+use crate::names::Names;
+use crate::record::kind;
+use crate::tables::{Arch, SyscallId};
+
+/// What is gathered for `auditd.data` and for `tsauditd.interpreted`.
+#[derive(Debug, Default)]
+pub struct Data {
+    data: Pool,
+    /// Readings of fields whose own form stays in the data.
+    readings: Pool,
+    text: Vec<u8>,
+}
+
+/// Fields of the actor's record that have a place elsewhere in the event.
+fn has_place(field: &Field, view: &View<'_>, users: Users) -> bool {
+    let value = view.value(field);
+    match field.name {
+        name::PID | name::PPID => crate::ecs::pen::is_whole(value),
+        name::UID => users == Users::Process,
+        name::AUID | name::SES | name::COMM | name::EXE | name::KEY => true,
+        name::GID | name::EUID | name::EGID => users == Users::Process,
+        name::SUID | name::FSUID | name::SGID | name::FSGID => true,
+        name::CWD => view.first(kind::CWD).is_none(),
+        name::ITEMS => crate::record::decimal(value) == Some(view.parts(kind::PATH).count() as u64),
+        name::SUCCESS | name::RES | name::RESULT => outcome(value) == view.success(),
+        name::SUBJ => is_context(value),
+        _ => false,
+    }
+}
+
+impl Data {
+    /// Gathers what `auditd.data` will hold.
+    pub fn gather(&mut self, view: &View<'_>, users: Users, names: &mut dyn Names) {
+        self.data.clear();
+        self.readings.clear();
+        let actor = view.actor();
+        if view.syscall() == Some(actor) {
+            self.call(view);
+        }
+        for field in view.opened.fields(actor) {
+            let hot = view.syscall() == Some(actor)
+                && matches!(
+                    field.name,
+                    name::ARCH | name::SYSCALL | name::EXIT | name::A0..=name::A3
+                );
+            let moved = !view.opened.repeated && has_place(field, view, users);
+            if !hot && !moved {
+                self.add(view, actor, field, names);
+            }
+        }
+        for (place, part) in view.event.parts.iter().enumerate() {
+            if place == actor || matches!(part.kind, kind::PATH | kind::SOCKADDR) {
+                continue;
+            }
+            for field in view.opened.fields(place) {
+                let told = match (part.kind, field.name) {
+                    (kind::PROCTITLE, name::PROCTITLE) => {
+                        view.first(kind::PROCTITLE) == Some(place)
+                    }
+                    (kind::CWD, name::CWD) => view.first(kind::CWD) == Some(place),
+                    (_, name::KEY) => !field.quoted && view.value(field) == b"(null)",
+                    (_, name::RES | name::RESULT)
+                        if outcome(view.value(field)) == view.success() =>
+                    {
+                        true
+                    }
+                    (_, number) if number != name::OTHER => {
+                        let same = view.field(actor, number);
+                        same.is_some_and(|same| view.value(same) == view.value(field))
+                    }
+                    _ => false,
+                };
+                if !told {
+                    self.add(view, place, field, names);
+                }
+            }
+        }
+    }
+
+    /// The system call: names for numbers, and readings of its arguments.
+    fn call(&mut self, view: &View<'_>) {
+        let (arch, call) = view.call();
+        let actor = view.actor();
+        let numbers = [name::A0, name::A1, name::A2, name::A3];
+        let values = numbers.map(|number| hex_number(view.of_actor(number)).unwrap_or_default());
+        // In the order of their names, so that nothing is left to sort.
+        for (place, number) in numbers.into_iter().enumerate() {
+            let Some(field) = view.field(actor, number) else {
+                continue;
+            };
+            let raw = view.value(field);
+            self.data.add(fields::literal(number), raw, field.plain);
+            self.text.clear();
+            if let Some((arch, call)) = arch.zip(call)
+                && syscall_args::argument(call, arch, place, &values, &mut self.text)
+                && self.text != raw
+            {
+                self.readings
+                    .add(fields::literal(number), &self.text, false);
+            }
+        }
+        for number in [name::ARCH, name::EXIT, name::SYSCALL] {
+            let Some(field) = view.field(actor, number) else {
+                continue;
+            };
+            let raw = view.value(field);
+            let known = match number {
+                name::ARCH => arch.map(|arch| arch.name().as_bytes()),
+                name::EXIT => errno(raw),
+                _ => call.map(|call| call.name().as_bytes()),
+            };
+            let label = fields::literal(number);
+            match (known, view.enriched(actor, label)) {
+                (Some(known), _) => self.data.add(label, known, true),
+                (None, Some(foreign)) => self.data.add(label, foreign, false),
+                (None, None) => self.data.add(label, raw, field.plain),
+            }
+        }
+        self.behind(call, arch, &values);
+    }
+
+    /// The reading of a call that stands for many (socketcall, ipc): with the one that is meant.
+    fn behind(&mut self, call: Option<SyscallId>, arch: Option<Arch>, values: &[u64; 4]) {
+        let Some((call, arch)) = call
+            .zip(arch)
+            .filter(|(call, _)| matches!(call.name(), "socketcall" | "ipc"))
+        else {
+            return;
+        };
+        self.text.clear();
+        self.text.extend_from_slice(call.name().as_bytes());
+        self.text.push(b'(');
+        if syscall_args::argument(call, arch, 0, values, &mut self.text) {
+            self.text.push(b')');
+            self.readings.add(b"syscall", &self.text, false);
+        }
+    }
+
+    /// Adds a field as it stands, decoded if it is encoded text, and its reading if it has one: a name for an id.
+    fn add(&mut self, view: &View<'_>, part: usize, field: &Field, names: &mut dyn Names) {
+        let label = view.label(field).to_ascii_lowercase();
+        let label = match label.as_slice() {
+            // Names that the members made of SOCKADDR and EXECVE have.
+            b"socket" => b"socket_".as_slice(),
+            b"argc" => b"argc_",
+            b"" => b"message",
+            label => label,
+        };
+        let raw = view.value(field);
+        let record = view.part(part).kind;
+        if field.name == name::KEY {
+            let mut scratch = Vec::new();
+            let keys = text(raw, field.quoted, &mut scratch);
+            keys.split(|byte| *byte == 1)
+                .for_each(|key| self.data.add(label, key, false));
+            return;
+        }
+        self.text.clear();
+        if value::is_escaped(record, label) {
+            let mut scratch = Vec::new();
+            let decoded = text(raw, field.quoted, &mut scratch);
+            self.data.add(label, decoded, field.quoted && field.plain);
+            return;
+        }
+        let context = value::Context {
+            arch: view.call().0,
+        };
+        let read = !field.quoted
+            && value::read(record, label, raw, &context, &mut self.text)
+            && self.text != raw;
+        if read && is_named(record, label) {
+            self.data.add(label, &self.text, false);
+            return;
+        }
+        let mut typed = Vec::new();
+        if is_typed(record, label) && hex::unhex(raw, &mut typed) {
+            self.data.add(label, &typed, false);
+        } else {
+            self.data.add(label, raw, field.plain);
+        }
+        if read {
+            self.readings.add(label, &self.text, false);
+        } else if let Some(owner) = value::owner(record, label) {
+            let known = known_name(view, names, part, label, raw, owner);
+            if let Some(name) = known {
+                self.readings.add(label, name, false);
+            }
+        }
+    }
+
+    /// Writes the members of `auditd.data`.
+    pub fn write(&mut self, pen: &mut Pen<'_>, object: &Object) {
+        self.data.write(pen, object);
+    }
+
+    /// Writes `"interpreted":{...}`.
+    pub fn write_readings(&mut self, pen: &mut Pen<'_>, parent: &Object) {
+        let object = Object::member(pen.out, parent, "interpreted");
+        self.readings.write(pen, &object);
+        object.close(pen.out);
+    }
+}
+
+/// Fields that stand in `auditd.data` by their name, as Auditbeat has those of SYSCALL and SECCOMP.
+pub fn is_named(record: u16, label: &[u8]) -> bool {
+    match record {
+        kind::SECCOMP => matches!(label, b"arch" | b"syscall" | b"sig"),
+        kind::LOGIN => matches!(label, b"old-auid" | b"old_auid"),
+        _ => false,
+    }
+}
+
+/// Keystrokes, which Auditbeat shows as the text they are; their reading names the keys.
+pub fn is_typed(record: u16, label: &[u8]) -> bool {
+    matches!(record, kind::TTY | kind::USER_TTY) && label == b"data"
+}
+
+/// The name of the error in a negative exit, as Auditbeat gives it.
+fn errno(exit: &[u8]) -> Option<&'static [u8]> {
+    let number = crate::record::decimal(exit.strip_prefix(b"-")?)?;
+    value::error_name(u32::try_from(number).ok()?).map(str::as_bytes)
+}

@@ -1,0 +1,131 @@
+//! `event`: what happened, of what kind, and whether it went well.
+
+use crate::action::{Action, Actions, Users};
+use crate::ecs::auditd::message_type;
+use crate::ecs::pen::Pen;
+use crate::event::View;
+use crate::fields::name;
+use crate::json::{self, Object};
+use crate::record::kind;
+
+/// What the table says of an event.
+pub struct Meaning<'a> {
+    /// The row of what leads the event.
+    pub lead: Option<&'a Action>,
+    /// The system call's own row, where another record leads.
+    pub call: Option<&'a Action>,
+    /// It made the file that it opened.
+    creates: bool,
+}
+
+impl<'a> Meaning<'a> {
+    /// Looks it up.
+    #[must_use]
+    pub fn of(view: &View<'_>, actions: &'a Actions) -> Self {
+        let kind = view.part(view.lead()).kind;
+        let call = view
+            .syscall()
+            .or(view.first(kind::URINGOP))
+            .and_then(|_| actions.of_syscall(view.operation()));
+        if view.syscall() == Some(view.lead()) {
+            return Self {
+                lead: call,
+                call: None,
+                creates: call.is_some_and(|row| row.action == "opened-file")
+                    && view.parts(kind::PATH).any(|part| is_new(view, part)),
+            };
+        }
+        Self {
+            lead: actions.of_record(kind, |field| view.find(&[field]).is_some()),
+            // A log-in's call is the write to /proc/self/loginuid: how it was done, not what.
+            call: call.filter(|_| kind != kind::LOGIN),
+            creates: false,
+        }
+    }
+
+    /// Whose identities the records speak of.
+    #[must_use]
+    pub fn users(&self) -> Users {
+        self.lead.map_or(Users::Process, |row| row.users)
+    }
+
+    /// Writes `"event":{...}`. Returns where `original` would go.
+    pub fn write(&self, view: &View<'_>, pen: &mut Pen<'_>, parent: &Object) -> usize {
+        let object = Object::member(pen.out, parent, "event");
+        let stamp = view.event.stamp;
+        object.name(pen.out, "id");
+        pen.out.push(b'"');
+        json::number(pen.out, stamp.seconds);
+        pen.out.push(b'.');
+        json::millis(pen.out, stamp.millis);
+        pen.out.push(b':');
+        json::number(pen.out, stamp.serial);
+        pen.out.push(b'"');
+        pen.text(&object, "kind", b"event");
+        pen.text(&object, "module", b"auditd");
+        pen.text(&object, "dataset", b"auditd.event");
+        let rows = || self.lead.into_iter().chain(self.call);
+        merged(
+            pen,
+            &object,
+            "category",
+            rows().map(|row| row.category.as_slice()),
+        );
+        let creation = self.creates.then_some(&["creation"][..]);
+        merged(
+            pen,
+            &object,
+            "type",
+            rows().map(|row| row.kind.as_slice()).chain(creation),
+        );
+        match (
+            self.lead
+                .map(|row| row.action)
+                .filter(|action| !action.is_empty()),
+            view.operation(),
+        ) {
+            (Some(action), _) => pen.text(&object, "action", action.as_bytes()),
+            (None, Some(call)) if view.syscall() == Some(view.lead()) => {
+                pen.text(&object, "action", call.name().as_bytes());
+            }
+            _ => {
+                object.name(pen.out, "action");
+                pen.out.push(b'"');
+                let lead = view.part(view.lead());
+                message_type(pen.out, lead.kind, view.event.at(lead.name));
+                pen.out.push(b'"');
+            }
+        }
+        let outcome: &[u8] = match view.success() {
+            Some(true) => b"success",
+            Some(false) => b"failure",
+            None => b"unknown",
+        };
+        pen.text(&object, "outcome", outcome);
+        object.name(pen.out, "sequence");
+        json::number(pen.out, stamp.serial);
+        let end = pen.out.len();
+        object.close(pen.out);
+        end
+    }
+}
+
+/// Whether a PATH record tells of a name that came into being.
+fn is_new(view: &View<'_>, part: usize) -> bool {
+    view.field(part, name::NAMETYPE)
+        .is_some_and(|field| view.value(field) == b"CREATE")
+}
+
+/// Writes the distinct texts of several lists as one.
+fn merged<'t>(
+    pen: &mut Pen<'_>,
+    object: &Object,
+    name: &str,
+    lists: impl Iterator<Item = &'t [&'static str]> + Clone,
+) {
+    let all = || lists.clone().flatten();
+    let distinct = all()
+        .enumerate()
+        .filter(|(place, text)| !all().take(*place).any(|earlier| earlier == *text));
+    pen.list(object, name, distinct.map(|(_, text)| text.as_bytes()));
+}

@@ -1,0 +1,87 @@
+//! Names and values gathered from several records, written as one object.
+
+use crate::ecs::pen::Pen;
+use crate::json::{self, Object};
+
+/// One name and value that wait to be written, where they stand in the pool's bytes.
+#[derive(Debug, Clone, Copy)]
+struct Item {
+    label: u32,
+    value: u32,
+    end: u32,
+    /// In the order they came.
+    place: u32,
+    /// Neither needs an escape.
+    plain: bool,
+}
+
+/// Names and values that wait to be written, sorted by name so that a name that comes twice becomes a list.
+#[derive(Debug, Default)]
+pub struct Pool {
+    bytes: Vec<u8>,
+    items: Vec<Item>,
+}
+
+impl Pool {
+    /// Forgets what is there, and keeps the room.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.items.clear();
+    }
+
+    /// Adds a name and its value. `plain`: neither needs an escape.
+    #[allow(clippy::cast_possible_truncation)] // what it holds comes from one event, bounded far below 4 GiB
+    pub fn add(&mut self, name: &[u8], text: &[u8], plain: bool) {
+        let label = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(name);
+        let value = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(text);
+        let (end, place) = (self.bytes.len() as u32, self.items.len() as u32);
+        self.items.push(Item {
+            label,
+            value,
+            end,
+            place,
+            plain,
+        });
+    }
+
+    /// Writes `"name":"value"` or `"name":["value",...]` for each name. Values that are all the same are one.
+    pub fn write(&mut self, pen: &mut Pen<'_>, object: &Object) {
+        let bytes = &self.bytes;
+        let part = |from: u32, to: u32| bytes.get(from as usize..to as usize).unwrap_or_default();
+        let label = |item: &Item| part(item.label, item.value);
+        let value = |item: &Item| part(item.value, item.end);
+        if !self.items.is_sorted_by(|a, b| label(a) <= label(b)) {
+            self.items
+                .sort_by(|a, b| (label(a), a.place).cmp(&(label(b), b.place)));
+        }
+        let mut rest = self.items.as_slice();
+        while let Some((first, after)) = rest.split_first() {
+            let more = after
+                .iter()
+                .take_while(|item| label(item) == label(first))
+                .count();
+            let (same, next) = after.split_at(more);
+            rest = next;
+            if first.plain {
+                object.plain_label(pen.out, label(first));
+            } else {
+                pen.intact &= object.label(pen.out, label(first));
+            }
+            if first.plain && same.is_empty() {
+                json::plain_string(pen.out, value(first));
+            } else if same.iter().all(|item| value(item) == value(first)) {
+                pen.intact &= json::string(pen.out, value(first));
+            } else {
+                pen.out.push(b'[');
+                pen.intact &= json::string(pen.out, value(first));
+                for item in same {
+                    pen.out.push(b',');
+                    pen.intact &= json::string(pen.out, value(item));
+                }
+                pen.out.push(b']');
+            }
+        }
+    }
+}
