@@ -26,6 +26,10 @@ pub struct Opened {
     operation: Option<SyscallId>,
     /// The actor's part has a name twice.
     pub repeated: bool,
+    /// Where SYSCALL tells who acted, if nothing but it and what explains it is there.
+    pub who: Option<Span>,
+    /// That text was known, and its fields were not looked at.
+    pub known: bool,
 }
 
 impl Default for Opened {
@@ -40,6 +44,8 @@ impl Default for Opened {
             call: (None, None),
             operation: None,
             repeated: false,
+            who: None,
+            known: false,
         }
     }
 }
@@ -50,10 +56,21 @@ fn explains(kind: u16) -> bool {
     matches!(kind, 1300..=1304 | 1306 | 1307 | 1309 | 1311..=1318 | 1320..=1323 | 1327 | 1330 | 1332 | 1333 | 1337 | 1425 | 1426)
 }
 
+/// Records whose fields say nothing of who acted, beside SYSCALL itself.
+fn is_simple(kind: u16) -> bool {
+    matches!(
+        kind,
+        kind::SYSCALL | kind::PATH | kind::CWD | kind::PROCTITLE | kind::EXECVE | kind::SOCKADDR
+    )
+}
+
 impl Opened {
     /// Splits every record of `event` into its fields.
+    ///
+    /// `is_known`: asked with the text of a SYSCALL from `ppid=` on, and the names that an ENRICHED log adds, whether
+    /// what is made of it is there already; then this text is left as it is.
     #[allow(clippy::cast_possible_truncation)] // an event's bytes are bounded far below 4 GiB
-    pub fn open(&mut self, event: &Event) {
+    pub fn open(&mut self, event: &Event, mut is_known: impl FnMut(&[u8], &[u8]) -> bool) {
         self.fields.clear();
         self.ranges.clear();
         self.syscall = event
@@ -63,9 +80,29 @@ impl Opened {
         let leader = event.parts.iter().position(|part| !explains(part.kind));
         self.lead = leader.or(self.syscall).unwrap_or_default();
         self.actor = self.syscall.unwrap_or(self.lead);
+        (self.who, self.known) = (None, false);
+        let simple = event.parts.iter().all(|part| is_simple(part.kind));
         for part in &event.parts {
             let start = self.fields.len() as u32;
-            if part.kind != kind::EXECVE {
+            if part.kind == kind::SYSCALL && simple && self.who.is_none() {
+                let at = fields::scan_until(&event.bytes, part.body, name::PPID, &mut self.fields);
+                let who = Span {
+                    start: at,
+                    end: part.body.end,
+                };
+                let head = self.fields.get(start as usize..).unwrap_or_default();
+                let usual = head
+                    .iter()
+                    .all(|field| matches!(field.name, name::ARCH..=name::ITEMS | name::PER));
+                self.known = usual && is_known(event.at(who), event.at(part.enriched));
+                if !self.known {
+                    fields::scan(&event.bytes, who, &mut self.fields);
+                }
+                let all = self.fields.get(start as usize..).unwrap_or_default();
+                // What the kernel does not write is not worth the care that two of a name would take.
+                self.who =
+                    (usual && all.iter().all(|field| field.name != name::OTHER)).then_some(who);
+            } else if part.kind != kind::EXECVE {
                 fields::scan(&event.bytes, part.body, &mut self.fields);
             }
             let middle = self.fields.len() as u32;

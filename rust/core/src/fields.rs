@@ -126,6 +126,11 @@ pub fn number(label: &[u8]) -> u8 {
 /// word without a name goes to the unquoted value before it (`op=add rule`), or else to a field called `message`.
 /// `avc:  denied  { read write }` becomes seresult and seperms, as auparse names them.
 pub fn scan(bytes: &[u8], span: Span, fields: &mut Vec<Field>) {
+    scan_until(bytes, span, name::OTHER, fields);
+}
+
+/// As [`scan`], up to the first field called `stop`. Returns where that begins, or the end.
+pub fn scan_until(bytes: &[u8], span: Span, stop: u8, fields: &mut Vec<Field>) -> u32 {
     let end = (span.end as usize).min(bytes.len());
     let start = fields.len();
     let mut first = start;
@@ -136,7 +141,13 @@ pub fn scan(bytes: &[u8], span: Span, fields: &mut Vec<Field>) {
         expected: 1,
         inner_end: usize::MAX,
     };
-    while let Some(word) = scan.next() {
+    let (head, mask) = HEADS.get(stop as usize).copied().unwrap_or((u64::MAX, 0));
+    loop {
+        scan.skip_blanks();
+        if scan.word() & mask == head {
+            break;
+        }
+        let Some(word) = scan.next() else { break };
         match word {
             Word::Field(field) => fields.push(field),
             Word::Bare(word) => add_bare(bytes, word, first, fields),
@@ -145,12 +156,14 @@ pub fn scan(bytes: &[u8], span: Span, fields: &mut Vec<Field>) {
     }
     // One look at the whole record spares one at each value: without escapes, and with no quotes but those around
     // values, every value can stand as it is.
+    let end = scan.at.min(end);
     let added = fields.get_mut(start..).unwrap_or_default();
     let quoted = added.iter().filter(|field| field.quoted).count();
     let record = bytes.get(span.start as usize..end).unwrap_or_default();
     if json::quotes_if_plain(record) == Some(2 * quoted) {
         added.iter_mut().for_each(|field| field.plain = true);
     }
+    u32::try_from(end).unwrap_or(u32::MAX)
 }
 
 enum Word {
@@ -196,13 +209,20 @@ impl Scan<'_> {
         }
     }
 
-    fn next(&mut self) -> Option<Word> {
-        loop {
-            match self.rest().first()? {
+    fn skip_blanks(&mut self) {
+        while let Some(byte) = self.rest().first() {
+            match byte {
                 b' ' => self.at += 1,
                 b'\'' if self.at == self.inner_end => self.at += 1,
-                _ => break,
+                _ => return,
             }
+        }
+    }
+
+    /// The next word; blanks were skipped.
+    fn next(&mut self) -> Option<Word> {
+        if self.at >= self.end {
+            return None;
         }
         // The next name in order, or the one after it: fields are left out more often than moved.
         let next = self.word();

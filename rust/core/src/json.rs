@@ -211,6 +211,17 @@ impl Object {
         out.extend_from_slice(b"\":");
     }
 
+    /// Writes members that were written before, without a comma before them.
+    pub fn insert(&self, out: &mut Vec<u8>, members: &[u8]) {
+        if members.is_empty() {
+            return;
+        }
+        if out.len() > self.members {
+            out.push(b',');
+        }
+        out.extend_from_slice(members);
+    }
+
     /// Closes the object; one that is a member and has nothing in it is taken back.
     pub fn close(self, out: &mut Vec<u8>) {
         if out.len() == self.members && self.members > self.start + 1 {

@@ -6,6 +6,7 @@ use crate::decode::hex;
 use crate::decode::value::{self, Owner};
 use crate::ecs::data::{Data, is_named, is_typed};
 use crate::ecs::file::{self, Target};
+use crate::ecs::memo::Section;
 use crate::ecs::pen::Pen;
 use crate::ecs::user::known_name;
 use crate::ecs::{network, process};
@@ -32,7 +33,9 @@ pub fn write(
     pen.out.push(b'"');
     object.name(pen.out, "sequence");
     json::number(pen.out, view.event.stamp.serial);
-    pen.text(&object, "session", process::session(view));
+    pen.same(&object, Section::Session, |pen| {
+        pen.text(&object, "session", process::session(view));
+    });
     let result: &[u8] = match view.success() {
         Some(true) => b"success",
         Some(false) => b"fail",
@@ -41,6 +44,7 @@ pub fn write(
     pen.text(&object, "result", result);
     let inner = Object::member(pen.out, &object, "data");
     data.write(pen, &inner);
+    pen.same(&inner, Section::Data, |pen| data.write_rest(pen, &inner));
     if let Some(count) = arguments.count {
         inner.name(pen.out, "argc");
         pen.out.push(b'"');
@@ -70,11 +74,11 @@ pub fn message_type(out: &mut Vec<u8>, kind: u16, own: &[u8]) -> bool {
 }
 
 /// Writes `"summary":{...}`: who did what to what, and how.
-fn summary(
+fn summary<'t>(
     view: &View<'_>,
     pen: &mut Pen<'_>,
     parent: &Object,
-    action: Option<&Action>,
+    action: Option<&'t Action>,
     target: Option<Target>,
 ) {
     const AUID: [FieldName; 1] = [FieldName {
@@ -96,24 +100,17 @@ fn summary(
         },
     ];
     let object = Object::member(pen.out, parent, "summary");
-    let actor = Object::member(pen.out, &object, "actor");
-    let primary = action.map_or(&AUID[..], |row| {
-        if row.actor.is_empty() {
-            &AUID
-        } else {
-            &row.actor
-        }
+    let or = |own: Option<&'t [FieldName]>, usual: &'t [FieldName]| {
+        own.filter(|own| !own.is_empty()).unwrap_or(usual)
+    };
+    let primary = or(action.map(|row| &row.actor[..]), &AUID);
+    let secondary = or(action.map(|row| &row.actor_secondary[..]), &UID);
+    pen.same(&object, Section::Actor, |pen| {
+        let actor = Object::member(pen.out, &object, "actor");
+        field(view, pen, &actor, "primary", primary);
+        field(view, pen, &actor, "secondary", secondary);
+        actor.close(pen.out);
     });
-    field(view, pen, &actor, "primary", primary);
-    let secondary = action.map_or(&UID[..], |row| {
-        if row.actor_secondary.is_empty() {
-            &UID
-        } else {
-            &row.actor_secondary
-        }
-    });
-    field(view, pen, &actor, "secondary", secondary);
-    actor.close(pen.out);
     if let Some(row) = action {
         let thing = Object::member(pen.out, &object, "object");
         let kind = target
@@ -138,18 +135,13 @@ fn summary(
         }
         thing.close(pen.out);
     }
-    let how = action.map_or(
-        &HOW[..],
-        |row| if row.how.is_empty() { &HOW } else { &row.how },
-    );
-    if how == HOW
-        && is_interpreter(view.of_actor(name::EXE))
-        && !view.of_actor(name::COMM).is_empty()
-    {
-        field(view, pen, &object, "how", &HOW[1..]);
-    } else {
+    let how = or(action.map(|row| &row.how[..]), &HOW);
+    pen.same(&object, Section::How, |pen| {
+        let script =
+            is_interpreter(view.of_actor(name::EXE)) && !view.of_actor(name::COMM).is_empty();
+        let how = if how == HOW && script { &HOW[1..] } else { how };
         field(view, pen, &object, "how", how);
-    }
+    });
     object.close(pen.out);
 }
 

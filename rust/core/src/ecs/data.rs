@@ -18,6 +18,8 @@ pub struct Data {
     data: Pool,
     /// Readings of fields whose own form stays in the data.
     readings: Pool,
+    /// Fields that follow from who acted.
+    rest: Pool,
     text: Vec<u8>,
 }
 
@@ -39,10 +41,12 @@ fn has_place(field: &Field, view: &View<'_>, users: Users) -> bool {
 }
 
 impl Data {
-    /// Gathers what `auditd.data` will hold.
-    pub fn gather(&mut self, view: &View<'_>, users: Users, names: &mut dyn Names) {
+    /// Gathers what `auditd.data` will hold. Returns whether what follows from who acted is as it always is.
+    pub fn gather(&mut self, view: &View<'_>, users: Users, names: &mut dyn Names) -> bool {
+        let mut usual = true;
         self.data.clear();
         self.readings.clear();
+        self.rest.clear();
         let actor = view.actor();
         if view.syscall() == Some(actor) {
             self.call(view);
@@ -54,7 +58,18 @@ impl Data {
                     name::ARCH | name::SYSCALL | name::EXIT | name::A0..=name::A3
                 );
             let moved = !view.opened.repeated && has_place(field, view, users);
-            if !hot && !moved {
+            if hot || moved {
+                continue;
+            }
+            let of_who = view
+                .opened
+                .who
+                .is_some_and(|who| field.value.start >= who.start);
+            if of_who && matches!(field.name, name::TTY | name::SUBJ) {
+                self.rest
+                    .add(view.label(field), view.value(field), field.plain);
+            } else {
+                usual &= !of_who;
                 self.add(view, actor, field, names);
             }
         }
@@ -85,6 +100,7 @@ impl Data {
                 }
             }
         }
+        usual
     }
 
     /// The system call: names for numbers, and readings of its arguments.
@@ -201,6 +217,11 @@ impl Data {
     /// Writes the members of `auditd.data`.
     pub fn write(&mut self, pen: &mut Pen<'_>, object: &Object) {
         self.data.write(pen, object);
+    }
+
+    /// Writes those members of `auditd.data` that follow from who acted. They are few, and have no readings.
+    pub fn write_rest(&mut self, pen: &mut Pen<'_>, object: &Object) {
+        self.rest.write(pen, object);
     }
 
     /// Writes `"interpreted":{...}`.

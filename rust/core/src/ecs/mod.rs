@@ -6,6 +6,7 @@ mod auditd;
 mod data;
 mod file;
 mod meaning;
+mod memo;
 mod network;
 mod original;
 mod pen;
@@ -16,6 +17,8 @@ mod user;
 use crate::action::{Action, Actions, Object as Kind};
 use crate::assemble::Event;
 use crate::decode::argv::Arguments;
+use crate::ecs::memo::Section;
+use crate::ecs::pen::Recall;
 use crate::event::{Opened, View};
 use crate::fields::name;
 use crate::json::{self, Clock, Object};
@@ -49,6 +52,7 @@ pub struct Renderer {
     data: data::Data,
     related: pen::Related,
     scratch: Vec<u8>,
+    memo: memo::Memo,
 }
 
 impl Renderer {
@@ -66,12 +70,19 @@ impl Renderer {
             data: data::Data::default(),
             related: pen::Related::default(),
             scratch: Vec::new(),
+            memo: memo::Memo::default(),
         }
     }
 
     /// Writes `event` as a line at the end of `out`. Returns whether it was all there.
     pub fn write(&mut self, event: &Event, names: &mut dyn Names, out: &mut Vec<u8>) -> bool {
-        self.opened.open(event);
+        let generation = names.generation();
+        let mut place = None;
+        self.opened.open(event, |who, enriched| {
+            let (found, known) = self.memo.find(who, enriched, generation);
+            place = Some(found);
+            known
+        });
         let view = View {
             event,
             opened: &self.opened,
@@ -79,12 +90,19 @@ impl Renderer {
         self.arguments.read(event, self.max_argument_bytes);
         self.related.clear();
         let meaning = meaning::Meaning::of(&view, &self.actions);
+        let place = place.filter(|_| self.opened.who.is_some());
+        let recall = match place {
+            Some(place) if !self.opened.known => Recall::Learning(self.memo.take(place)),
+            Some(place) => self.memo.told(place).map_or(Recall::Not, Recall::Known),
+            None => Recall::Not,
+        };
         let mut pen = pen::Pen {
             out,
             scratch: &mut self.scratch,
             names,
             related: &mut self.related,
             intact: true,
+            recall,
         };
         let top = Object::open(pen.out);
         top.name(pen.out, "@timestamp");
@@ -98,7 +116,10 @@ impl Renderer {
         pen.out.extend_from_slice(b"\"}");
         let original_at = meaning.write(&view, &mut pen, &top);
         host(&view, &mut pen, &top, &self.host);
-        user::write(&view, &mut pen, &top, meaning.users());
+        pen.same(&top, Section::User, |pen| {
+            user::write(&view, pen, &top, meaning.users())
+        });
+        pen.same_users();
         process::write(&view, &mut pen, &top, &self.arguments);
         let target = |row: Option<&Action>| {
             row.filter(|row| row.object == Kind::File)
@@ -115,10 +136,12 @@ impl Renderer {
         let related = std::mem::take(pen.related);
         related.write(pen.out, &top);
         *pen.related = related;
-        tags(&view, &mut pen, &top);
+        pen.same(&top, Section::Tags, |pen| tags(&view, pen, &top));
         top.name(pen.out, "service");
         pen.out.extend_from_slice(b"{\"type\":\"auditd\"}");
-        self.data.gather(&view, meaning.users(), pen.names);
+        if !self.data.gather(&view, meaning.users(), pen.names) {
+            pen.recall = Recall::Not;
+        }
         auditd::write(
             &view,
             &mut pen,
@@ -131,8 +154,15 @@ impl Renderer {
         let whole = extra(&view, &mut pen, &top, &mut self.data, &self.arguments);
         top.close(pen.out);
         let keep = self.original || !pen.intact;
+        if let (Recall::Learning(told), true) = (pen.recall, pen.intact)
+            && let (Some(place), Some(who), false) = (place, self.opened.who, self.opened.repeated)
+        {
+            let enriched = view.event.at(view.part(view.actor()).enriched);
+            self.memo
+                .put(place, told, event.at(who), enriched, generation);
+        }
         if keep {
-            original::write(&view, pen.out, original_at);
+            original::write(&view, out, original_at);
         }
         out.push(b'\n');
         whole

@@ -1,5 +1,6 @@
 //! What writes a line: the buffer, and what is gathered on the way for the line's last members.
 
+use crate::ecs::memo::{Section, Told};
 use crate::event::View;
 use crate::fields::Field;
 use crate::json::{self, Object};
@@ -17,9 +18,48 @@ pub struct Pen<'a> {
     pub related: &'a mut Related,
     /// All text so far was valid UTF-8.
     pub intact: bool,
+    /// What stays the same from event to event.
+    pub recall: Recall<'a>,
+}
+
+/// Whether the parts of a line that stay the same are there already.
+pub enum Recall<'a> {
+    /// They are.
+    Known(&'a Told),
+    /// They are written, and kept for the next event.
+    Learning(Told),
+    /// This event has none.
+    Not,
 }
 
 impl Pen<'_> {
+    /// Writes a part of the line that stays the same: as it was written before, or by `write`.
+    pub fn same(&mut self, object: &Object, section: Section, write: impl FnOnce(&mut Self)) {
+        if let Recall::Known(told) = self.recall {
+            object.insert(self.out, told.section(section));
+            return;
+        }
+        let start = self.out.len();
+        write(self);
+        if let Recall::Learning(told) = &mut self.recall {
+            told.keep(section, self.out.get(start..).unwrap_or_default());
+        }
+    }
+
+    /// Gathers the users' names that belong to [`Section::User`], which was written just now.
+    pub fn same_users(&mut self) {
+        match &mut self.recall {
+            Recall::Known(told) => told
+                .users
+                .iter()
+                .for_each(|user| self.related.users.add(user)),
+            Recall::Learning(told) => {
+                told.users = self.related.users.iter().map(<[u8]>::to_vec).collect()
+            }
+            Recall::Not => {}
+        }
+    }
+
     /// Writes the member `name` with `text`, unless that is empty.
     pub fn text(&mut self, object: &Object, name: &str, text: &[u8]) {
         if !text.is_empty() {

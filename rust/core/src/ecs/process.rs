@@ -1,6 +1,7 @@
 //! `process`: the program that acted, its arguments and its parent.
 
 use crate::decode::argv::Arguments;
+use crate::ecs::memo::Section;
 use crate::ecs::pen::Pen;
 use crate::event::{View, hex_number, is_unset, text};
 use crate::fields::name;
@@ -13,15 +14,17 @@ const LONGEST_COMMAND_LINE: usize = 32 << 10;
 /// Writes `"process":{...}`.
 pub fn write(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, arguments: &Arguments) {
     let object = Object::member(pen.out, parent, "process");
-    pen.number(&object, "pid", view.of_actor(name::PID));
-    let parent_process = Object::member(pen.out, &object, "parent");
-    pen.number(&parent_process, "pid", view.of_actor(name::PPID));
-    parent_process.close(pen.out);
-    for (member, number) in [("executable", name::EXE), ("name", name::COMM)] {
-        if let Some(field) = view.field(view.actor(), number) {
-            pen.decoded(&object, member, view, field);
+    pen.same(&object, Section::Process, |pen| {
+        pen.number(&object, "pid", view.of_actor(name::PID));
+        let parent_process = Object::member(pen.out, &object, "parent");
+        pen.number(&parent_process, "pid", view.of_actor(name::PPID));
+        parent_process.close(pen.out);
+        for (member, number) in [("executable", name::EXE), ("name", name::COMM)] {
+            if let Some(field) = view.field(view.actor(), number) {
+                pen.decoded(&object, member, view, field);
+            }
         }
-    }
+    });
     if !arguments.is_empty() {
         pen.list(&object, "args", arguments.iter());
         object.name(pen.out, "args_count");

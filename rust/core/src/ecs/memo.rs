@@ -1,0 +1,141 @@
+//! What stays the same from event to event of one process, kept as it was written.
+//!
+//! The kernel writes who acted at the end of each SYSCALL record, from `ppid=` on, and it is the same text for every
+//! event of a process between two changes of its identity. So what is made of it is made once and copied after that.
+
+/// How many texts are remembered; a new one takes the place of the one that has its number.
+const PLACES: usize = 256;
+
+/// The parts of a line that depend on nothing but that text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// `"user":{...}`.
+    User,
+    /// The first members of `process`.
+    Process,
+    /// `"tags":[...]`.
+    Tags,
+    /// `"session":"..."`.
+    Session,
+    /// The last members of `auditd.data`.
+    Data,
+    /// `"actor":{...}` of the summary.
+    Actor,
+    /// `"how":"..."` of the summary.
+    How,
+}
+
+/// The number of sections.
+const SECTIONS: usize = 7;
+
+/// What was written for one text.
+#[derive(Debug, Default)]
+pub struct Told {
+    key: Vec<u8>,
+    generation: u64,
+    sections: [Vec<u8>; SECTIONS],
+    /// The names for `related.user`.
+    pub users: Vec<Vec<u8>>,
+}
+
+impl Told {
+    /// A section, without a comma before it; empty if nothing was written.
+    #[must_use]
+    pub fn section(&self, section: Section) -> &[u8] {
+        self.sections
+            .get(section as usize)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+    }
+
+    /// Keeps a section as it was written, a comma before it left out.
+    pub fn keep(&mut self, section: Section, text: &[u8]) {
+        if let Some(place) = self.sections.get_mut(section as usize) {
+            place.clear();
+            place.extend_from_slice(text.strip_prefix(b",").unwrap_or(text));
+        }
+    }
+}
+
+/// The texts seen last.
+#[derive(Debug)]
+pub struct Memo {
+    places: Vec<Told>,
+}
+
+impl Default for Memo {
+    fn default() -> Self {
+        Self {
+            places: (0..PLACES).map(|_| Told::default()).collect(),
+        }
+    }
+}
+
+/// Finds what was told of a text again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place(usize);
+
+impl Memo {
+    /// Where the text `who` with the names `enriched` has its place, and whether it is there. `generation`: of the
+    /// names in use; what was written with older ones does not count.
+    #[must_use]
+    pub fn find(&self, who: &[u8], enriched: &[u8], generation: u64) -> (Place, bool) {
+        let hash = mix(mix(0, who), enriched);
+        let place = (hash >> 40) as usize % PLACES;
+        let known = self.places.get(place).is_some_and(|told| {
+            told.generation == generation
+                && told.key.len() == who.len() + enriched.len()
+                && told.key.starts_with(who)
+                && told.key.ends_with(enriched)
+        });
+        (Place(place), known && !who.is_empty())
+    }
+
+    /// What was told at a place.
+    #[must_use]
+    pub fn told(&self, place: Place) -> Option<&Told> {
+        self.places.get(place.0)
+    }
+
+    /// Takes a place to be written anew; until [`Memo::put`] it is empty.
+    pub fn take(&mut self, place: Place) -> Told {
+        let mut told = self
+            .places
+            .get_mut(place.0)
+            .map(std::mem::take)
+            .unwrap_or_default();
+        told.key.clear();
+        told.users.clear();
+        told
+    }
+
+    /// Puts back what was written for a text.
+    pub fn put(
+        &mut self,
+        place: Place,
+        mut told: Told,
+        who: &[u8],
+        enriched: &[u8],
+        generation: u64,
+    ) {
+        told.key.extend_from_slice(who);
+        told.key.extend_from_slice(enriched);
+        told.generation = generation;
+        if let Some(slot) = self.places.get_mut(place.0) {
+            *slot = told;
+        }
+    }
+}
+
+/// A quick hash, eight bytes at a time. Who finds two texts of one number makes this slower, and nothing else.
+fn mix(mut hash: u64, bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut last = [0; 8];
+    last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    for word in words.iter().chain([&last]) {
+        hash = (hash ^ u64::from_le_bytes(*word))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(29);
+    }
+    hash
+}
