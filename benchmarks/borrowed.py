@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cost import PROC
-from report import fail, say
+from report import say
 
 from tsauditd.errors import TsauditdError
 from tsauditd.kernel import status as kernel
@@ -34,6 +34,7 @@ _END_SECONDS = 30.0
 def borrowed_audit(backlog_limit: int) -> Iterator[ControlSocket]:
     """Auditing without rules, off, with nobody reading and room for `backlog_limit` records; then all as it was.
 
+    Raises TsauditdError when it cannot be had: no audit here, locked until reboot, or in somebody's use.
     Signals that end a program end the block like Ctrl-C does, and wait while things are put back.
     """
     for number in _SIGNALS:
@@ -71,7 +72,7 @@ def _locked() -> int:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > until:
-                fail(f"{LOCK} is held by another process for {LOCK_SECONDS:.0f} s")
+                raise TsauditdError(f"{LOCK} is held by another process for {LOCK_SECONDS:.0f} s")
             if not told:
                 say(f"waiting for {LOCK}")
                 told = True
@@ -81,16 +82,15 @@ def _locked() -> int:
 
 
 def _looked_at() -> tuple[ControlSocket, Snapshot]:
-    try:
-        control = ControlSocket()
-        before = KernelState(control).snapshot()
-    except TsauditdError as error:
-        fail(str(error))
+    control = ControlSocket()
+    before = KernelState(control).snapshot()
     if before.status.locked:
-        fail("auditing is locked until reboot (enabled is 2): nothing can be measured")
+        raise TsauditdError("auditing is locked until reboot (enabled is 2): nothing can be measured")
     if before.status.pid:
         name = process_name(before.status.pid) or "a process"
-        fail(f"{name} (pid {before.status.pid}) receives this machine's audit records: stop it first")
+        raise TsauditdError(
+            f"{name} (pid {before.status.pid}) receives this machine's audit records: stop it first"
+        )
     return control, before
 
 

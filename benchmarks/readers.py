@@ -51,6 +51,20 @@ FLOOR = "floor"
 BATCHED_FLOOR = "floor, recvmmsg"
 
 
+def auditd_keeping(log: Path) -> Reader:
+    """auditd as Debian ships it, its log copied to `log` at the end: rotated files one after another, oldest first."""
+
+    def delivered(at: Path, path: str) -> Delivered:
+        # audit.log.2, audit.log.1, audit.log
+        rotated = sorted((at / "log").iterdir(), key=lambda file: int(file.suffix[1:].replace("log", "0")))
+        with log.open("wb") as whole:
+            for file in reversed(rotated):
+                whole.write(file.read_bytes())
+        return _auditd_delivered(at, path)
+
+    return Reader("auditd ENRICHED", lambda at: _auditd(at, "ENRICHED"), delivered)
+
+
 def readers(floor: Path) -> list[Reader]:
     """All of them, the two floors first."""
     return [

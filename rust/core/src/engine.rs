@@ -5,7 +5,7 @@ use crate::ecs::{Host, Renderer};
 use crate::line::{Line, line, lines_within};
 use crate::names::Names;
 use crate::packet::{Packet, packet};
-use crate::record::{Record, header};
+use crate::record::{Headers, Record};
 
 /// A line longer than this is not an audit record: auditd's own end at 8,970 bytes. In bytes.
 const LONGEST_LINE: usize = 1 << 20;
@@ -89,6 +89,7 @@ pub struct Engine {
     rest: Vec<u8>,
     /// In the middle of a line that is too long.
     skipping: bool,
+    headers: Headers,
     /// Lines to pass over, which belong to the record before.
     within: usize,
     /// Line number within the current file.
@@ -119,6 +120,7 @@ impl Engine {
             out: Vec::new(),
             rest: Vec::new(),
             skipping: false,
+            headers: Headers::default(),
             within: 0,
             line: 0,
             counters: Counters::default(),
@@ -129,7 +131,7 @@ impl Engine {
     /// Reads one datagram as received. `now`: a steady clock in milliseconds.
     pub fn packet(&mut self, datagram: &[u8], now: u64) {
         match packet(datagram) {
-            Packet::Record { kind, text } => match header(text) {
+            Packet::Record { kind, text } => match self.headers.read(text) {
                 Some((stamp, body)) => {
                     let record = Record {
                         kind,
@@ -231,7 +233,7 @@ impl Engine {
             self.within -= 1;
             return;
         }
-        match line(text) {
+        match line(text, &mut self.headers) {
             Line::Record(record) => {
                 self.within = lines_within(&record);
                 self.record(&record, 0);

@@ -4,6 +4,7 @@ use crate::assemble::{Event, Part, Span};
 use crate::decode::{hex, syscall_args};
 use crate::fields::{self, Field, name};
 use crate::record::{decimal, kind};
+use crate::scan;
 use crate::tables::{self, Arch, SyscallId};
 
 /// The text of a set "no such id" (auid and ses before a log-in): (u32)-1.
@@ -85,7 +86,7 @@ impl Opened {
         for part in &event.parts {
             let start = self.fields.len() as u32;
             if part.kind == kind::SYSCALL && simple && self.who.is_none() {
-                let at = fields::scan_until(&event.bytes, part.body, name::PPID, &mut self.fields);
+                let at = scan::scan_until(&event.bytes, part.body, name::PPID, &mut self.fields);
                 let who = Span {
                     start: at,
                     end: part.body.end,
@@ -96,18 +97,18 @@ impl Opened {
                     .all(|field| matches!(field.name, name::ARCH..=name::ITEMS | name::PER));
                 self.known = usual && is_known(event.at(who), event.at(part.enriched));
                 if !self.known {
-                    fields::scan(&event.bytes, who, &mut self.fields);
+                    scan::scan(&event.bytes, who, &mut self.fields);
                 }
                 let all = self.fields.get(start as usize..).unwrap_or_default();
                 // What the kernel does not write is not worth the care that two of a name would take.
                 self.who =
                     (usual && all.iter().all(|field| field.name != name::OTHER)).then_some(who);
             } else if part.kind != kind::EXECVE {
-                fields::scan(&event.bytes, part.body, &mut self.fields);
+                scan::scan(&event.bytes, part.body, &mut self.fields);
             }
             let middle = self.fields.len() as u32;
             if part.enriched != Span::default() {
-                fields::scan(&event.bytes, part.enriched, &mut self.fields);
+                scan::scan(&event.bytes, part.enriched, &mut self.fields);
             }
             self.ranges.push([start, middle, self.fields.len() as u32]);
         }

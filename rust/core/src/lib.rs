@@ -8,6 +8,7 @@
 
 pub mod action;
 pub mod assemble;
+pub mod assembled;
 pub mod decode;
 pub mod ecs;
 pub mod engine;
@@ -19,6 +20,7 @@ pub mod line;
 pub mod names;
 pub mod packet;
 pub mod record;
+pub mod scan;
 pub mod tables;
 
 pub use ecs::Host;

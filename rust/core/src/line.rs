@@ -3,7 +3,7 @@
 use memchr::memmem;
 
 use crate::decode::hex;
-use crate::record::{Record, decimal, header, kind};
+use crate::record::{Headers, Record, decimal, kind};
 use crate::tables;
 
 /// Longest prefix that a logger puts before a record (time, host, program); what comes later is not one.
@@ -27,9 +27,10 @@ pub enum Line<'a> {
 /// Reads one line, without its newline.
 ///
 /// Understood are auditd's own form (`[node=N ]type=T msg=audit(...): ...`, RAW or ENRICHED), the same behind a
-/// syslog or journald prefix, and the kernel log's `audit: type=1300 audit(...): ...`.
+/// syslog or journald prefix, and the kernel log's `audit: type=1300 audit(...): ...`. `headers` serves the lines of one
+/// log.
 #[must_use]
-pub fn line(text: &[u8]) -> Line<'_> {
+pub fn line<'a>(text: &'a [u8], headers: &mut Headers) -> Line<'a> {
     let text = text.strip_suffix(b"\r").unwrap_or(text);
     let text = if text.first() == Some(&b' ') {
         text.trim_ascii_start()
@@ -48,7 +49,7 @@ pub fn line(text: &[u8]) -> Line<'_> {
     let rest = rest.trim_ascii_start();
     let rest = rest.strip_prefix(b"msg=").unwrap_or(rest);
     let (rest, enriched) = split_enriched(rest);
-    let Some((stamp, body)) = header(rest) else {
+    let Some((stamp, body)) = headers.read(rest) else {
         return Line::Unreadable(if rest.starts_with(b"audit(") {
             "the time and serial in audit(...) are not numbers (interpreted output? use the raw log)"
         } else {
@@ -175,7 +176,7 @@ mod tests {
     use super::*;
 
     fn record(text: &[u8]) -> Record<'_> {
-        match line(text) {
+        match line(text, &mut Headers::default()) {
             Line::Record(record) => record,
             other => panic!("{other:?}"),
         }
@@ -247,7 +248,7 @@ mod tests {
             b"\r",
             b"   ",
         ] {
-            assert_eq!(line(text), Line::Nothing);
+            assert_eq!(line(text, &mut Headers::default()), Line::Nothing);
         }
     }
 
@@ -262,7 +263,10 @@ mod tests {
             b"Nov 21 02:30:00 host audit[1]: SYSCALL arch=c000003e",
             b"{\"a\":1}",
         ] {
-            assert!(matches!(line(text), Line::Unreadable(_)), "{text:?}");
+            assert!(
+                matches!(line(text, &mut Headers::default()), Line::Unreadable(_)),
+                "{text:?}"
+            );
         }
     }
 }

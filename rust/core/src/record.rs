@@ -98,6 +98,33 @@ pub fn header(text: &[u8]) -> Option<(Stamp, &[u8])> {
     ))
 }
 
+/// Reads headers, and knows the one before again: all records of an event have the same.
+#[derive(Debug, Default)]
+pub struct Headers {
+    text: Vec<u8>,
+    stamp: Stamp,
+}
+
+impl Headers {
+    /// As [`header`].
+    pub fn read<'a>(&mut self, text: &'a [u8]) -> Option<(Stamp, &'a [u8])> {
+        if !self.text.is_empty()
+            && let Some(body) = text.strip_prefix(self.text.as_slice())
+        {
+            return Some((self.stamp, body.trim_ascii()));
+        }
+        let (stamp, body) = header(text)?;
+        let end = memchr::memchr(b')', text).map_or(0, |end| end + 1);
+        self.text.clear();
+        // The colon too, which is not always there.
+        if let Some(whole) = text.get(..end + 1).filter(|whole| whole.ends_with(b":")) {
+            self.text.extend_from_slice(whole);
+        }
+        self.stamp = stamp;
+        Some((stamp, body))
+    }
+}
+
 /// Leading decimal digits as a number; `None` without a digit or past 64 bits.
 fn number(text: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0u64;
@@ -136,6 +163,26 @@ mod tests {
         assert_eq!(body, b"a=1");
         assert_eq!(header(b"audit(1.000:2): ").unwrap().1, b"");
         assert_eq!(header(b"audit(1.000:2)").unwrap().1, b"");
+    }
+
+    #[test]
+    fn a_header_is_known_again() {
+        let mut headers = Headers::default();
+        for text in [
+            "audit(1.000:2): a=1",
+            "audit(1.000:2):  b=2 ",
+            "audit(1.000:23): c",
+            "audit(1.000:2)",
+            "audit(1.000:2",
+        ] {
+            for _ in 0..2 {
+                assert_eq!(
+                    headers.read(text.as_bytes()),
+                    header(text.as_bytes()),
+                    "{text}"
+                );
+            }
+        }
     }
 
     #[test]

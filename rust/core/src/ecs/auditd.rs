@@ -9,7 +9,7 @@ use crate::ecs::file::{self, Target};
 use crate::ecs::memo::Section;
 use crate::ecs::pen::Pen;
 use crate::ecs::user::known_name;
-use crate::ecs::{network, process};
+use crate::ecs::{network, paths, process};
 use crate::event::{View, is_unset};
 use crate::fields::name;
 use crate::json::{self, Object};
@@ -53,7 +53,7 @@ pub fn write(
     }
     network::sockets(view, pen, &inner);
     inner.close(pen.out);
-    file::paths(view, pen, &object);
+    paths::write(view, pen, &object);
     summary(view, pen, &object, action, target);
     object.close(pen.out);
 }

@@ -1,9 +1,11 @@
-//! `file` and `auditd.paths`: what the PATH records say.
+//! `file`: the file that an event is about, from its PATH record.
 
 use crate::action::Action;
-use crate::decode::value::{self, Owner};
+use crate::assemble::Span;
+use crate::decode::value::Owner;
+use crate::ecs::memo::Section;
 use crate::ecs::pen::Pen;
-use crate::ecs::user::{is_context, known_name, selinux};
+use crate::ecs::user::{known_name, selinux};
 use crate::event::{View, text};
 use crate::fields::{Field, name};
 use crate::json::{self, Object};
@@ -78,37 +80,43 @@ impl Target {
         {
             path(view, pen, &object, field);
         }
-        if let Some(types) = self.types() {
-            pen.text(&object, "type", types.1.as_bytes());
-        }
         pen.text(&object, "inode", value(name::INODE));
-        pen.text(&object, "device", value(name::RDEV));
-        if let Some(mode) = self.mode {
-            object.name(pen.out, "mode");
-            let bits = mode & 0o7777;
-            let digit = |shift: u32| b'0' + (bits >> shift & 7) as u8;
-            pen.out
-                .extend_from_slice(&[b'"', digit(9), digit(6), digit(3), digit(0), b'"']);
-        }
-        for (id_member, name_member, number, id) in [
-            ("uid", "owner", name::OUID, Owner::User),
-            ("gid", "group", name::OGID, Owner::Group),
-        ] {
-            let id_text = value(number);
-            pen.text(&object, id_member, id_text);
-            if let Some(found) = known_name(
-                view,
-                pen.names,
-                self.part,
-                crate::fields::literal(number),
-                id_text,
-                id,
-            ) {
-                object.name(pen.out, name_member);
-                pen.intact &= json::string(pen.out, found);
+        let write = |pen: &mut Pen<'_>| {
+            if let Some(types) = self.types() {
+                pen.text(&object, "type", types.1.as_bytes());
             }
+            pen.text(&object, "device", value(name::RDEV));
+            if let Some(mode) = self.mode {
+                object.name(pen.out, "mode");
+                let bits = mode & 0o7777;
+                let digit = |shift: u32| b'0' + (bits >> shift & 7) as u8;
+                pen.out
+                    .extend_from_slice(&[b'"', digit(9), digit(6), digit(3), digit(0), b'"']);
+            }
+            for (id_member, name_member, number, id) in [
+                ("uid", "owner", name::OUID, Owner::User),
+                ("gid", "group", name::OGID, Owner::Group),
+            ] {
+                let id_text = value(number);
+                pen.text(&object, id_member, id_text);
+                if let Some(found) = known_name(
+                    view,
+                    pen.names,
+                    self.part,
+                    crate::fields::literal(number),
+                    id_text,
+                    id,
+                ) {
+                    object.name(pen.out, name_member);
+                    pen.intact &= json::string(pen.out, found);
+                }
+            }
+            selinux(pen, &object, value(name::OBJ));
+        };
+        match usual_tail(view, self.part) {
+            Some((_, tail, enriched)) => pen.again(&object, Section::File, tail, enriched, write),
+            None => write(pen),
         }
-        selinux(pen, &object, value(name::OBJ));
         object.close(pen.out);
     }
 }
@@ -194,130 +202,26 @@ fn octal(text: &[u8]) -> Option<u32> {
     })
 }
 
-/// Writes `"paths":[{...}]`: every PATH record, its fields as the kernel wrote them and the name decoded.
-pub fn paths(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object) {
-    let mut separator = b'[';
-    for part in view.parts(kind::PATH) {
-        if separator == b'[' {
-            parent.name(pen.out, "paths");
-        }
-        pen.out.push(separator);
-        separator = b',';
-        let object = Object::open(pen.out);
-        let fields = view.opened.fields(part);
-        let mut seen = 0u128;
-        // The kernel's own records have names that are known, each once.
-        let strange = fields.iter().any(|field| field.name == name::OTHER);
-        let is_taken = |name: &str| {
-            let mut fields = fields.iter();
-            strange && fields.any(|field| view.label(field).eq_ignore_ascii_case(name.as_bytes()))
-        };
-        for (place, field) in fields.iter().enumerate() {
-            let label = view.label(field);
-            let earlier = || {
-                let mut before = fields.iter().take(place);
-                before.any(|earlier| view.label(earlier).eq_ignore_ascii_case(label))
-            };
-            if seen >> field.name & 1 == 1 && field.name != name::OTHER || strange && earlier() {
-                continue; // a damaged record: JSON has room for one of a name
-            }
-            seen |= 1 << field.name;
-            let value = view.value(field);
-            if field.name == name::NAME {
-                if value.is_empty() {
-                    member(pen, &object, label, value, true);
-                } else if !is_null(view, field) {
-                    pen.decoded(&object, "name", view, field);
-                }
-            } else if field.name == name::OBJ
-                && is_context(value)
-                && !OBJECT_LABELS.into_iter().any(is_taken)
-            {
-                labels(pen, &object, value);
-            } else {
-                member(pen, &object, label, value, field.plain);
-            }
-        }
-        for (name, number, owner) in [
-            ("owner", name::OUID, Owner::User),
-            ("group", name::OGID, Owner::Group),
-        ] {
-            let label = crate::fields::literal(number);
-            let known = view.field(part, number).map(|field| view.value(field));
-            if !is_taken(name)
-                && let Some(known) =
-                    known.and_then(|id| known_name(view, pen.names, part, label, id, owner))
-            {
-                object.name(pen.out, name);
-                pen.intact &= json::string(pen.out, known);
-            }
-        }
-        capabilities(view, pen, &object, part, is_taken);
-        object.close(pen.out);
-    }
-    if separator == b',' {
-        pen.out.push(b']');
-    }
-}
-
-/// Writes the names of a file's capabilities, where it has any and the record leaves the members to us.
-fn capabilities(
-    view: &View<'_>,
-    pen: &mut Pen<'_>,
-    object: &Object,
-    part: usize,
-    is_taken: impl Fn(&str) -> bool,
-) {
-    let context = value::Context { arch: None };
-    for (member, number) in [("permitted", name::CAP_FP), ("inheritable", name::CAP_FI)] {
-        let Some(raw) = view
-            .field(part, number)
-            .map(|field| view.value(field))
-            .filter(|raw| *raw != b"0" && !is_taken(member))
-        else {
-            continue;
-        };
-        let mut names = Vec::new();
-        if value::read(
-            kind::PATH,
-            crate::fields::literal(number),
-            raw,
-            &context,
-            &mut names,
-        ) {
-            pen.text(object, member, &names);
-        }
-    }
-}
-
-/// Writes `"LABEL":"VALUE"` with a label that a record brought.
-fn member(pen: &mut Pen<'_>, object: &Object, label: &[u8], value: &[u8], plain: bool) {
-    if plain {
-        object.plain_label(pen.out, label);
-        json::plain_string(pen.out, value);
-    } else {
-        pen.intact &= object.label(pen.out, label);
-        pen.intact &= json::string(pen.out, value);
-    }
-}
-
-/// The parts of an object's label, as Auditbeat names them.
-const OBJECT_LABELS: [&str; 5] = [
-    "obj_user",
-    "obj_role",
-    "obj_domain",
-    "obj_level",
-    "obj_category",
-];
-
-/// An object's label in its parts.
-fn labels(pen: &mut Pen<'_>, object: &Object, label: &[u8]) {
-    for (name, value) in OBJECT_LABELS
-        .into_iter()
-        .zip(label.splitn(5, |byte| *byte == b':'))
-    {
-        pen.text(object, name, value);
-    }
+/// The end of a PATH record as the kernel writes it, from the device on, and the names for it: what many files share.
+/// With it the number of fields before.
+pub fn usual_tail<'a>(view: &View<'a>, part: usize) -> Option<(usize, &'a [u8], &'a [u8])> {
+    let fields = view.opened.fields(part);
+    let at = fields.iter().position(|field| field.name == name::DEV)?;
+    // In the kernel's order no name comes twice, and none is unknown.
+    let in_order = fields.iter().all(|field| field.name >= name::ITEM)
+        && fields.is_sorted_by(|one, next| one.name < next.name);
+    let body = view.part(part).body;
+    let tail = Span {
+        start: fields.get(at)?.label.start,
+        end: body.end,
+    };
+    in_order.then(|| {
+        (
+            at,
+            view.event.at(tail),
+            view.event.at(view.part(part).enriched),
+        )
+    })
 }
 
 #[cfg(test)]

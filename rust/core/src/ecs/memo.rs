@@ -23,10 +23,16 @@ pub enum Section {
     Actor,
     /// `"how":"..."` of the summary.
     How,
+    /// The last members of an entry of `auditd.paths`.
+    Path,
+    /// The last members of `file`.
+    File,
+    /// `"title":"..."` of the process.
+    Title,
 }
 
 /// The number of sections.
-const SECTIONS: usize = 7;
+const SECTIONS: usize = 10;
 
 /// What was written for one text.
 #[derive(Debug, Default)]
@@ -34,6 +40,8 @@ pub struct Told {
     key: Vec<u8>,
     generation: u64,
     sections: [Vec<u8>; SECTIONS],
+    /// A bit for each section that was written.
+    written: u16,
     /// The names for `related.user`.
     pub users: Vec<Vec<u8>>,
 }
@@ -53,6 +61,7 @@ impl Told {
         if let Some(place) = self.sections.get_mut(section as usize) {
             place.clear();
             place.extend_from_slice(text.strip_prefix(b",").unwrap_or(text));
+            self.written |= 1 << section as u16;
         }
     }
 }
@@ -91,6 +100,41 @@ impl Memo {
         (Place(place), known && !who.is_empty())
     }
 
+    /// What was written before for a text, as one section.
+    #[must_use]
+    pub fn recall(
+        &self,
+        text: &[u8],
+        enriched: &[u8],
+        generation: u64,
+        section: Section,
+    ) -> Option<&[u8]> {
+        let (place, known) = self.find(text, enriched, generation);
+        let told = self
+            .told(place)
+            .filter(|told| known && told.written >> section as u16 & 1 == 1)?;
+        Some(told.section(section))
+    }
+
+    /// Keeps what was written for a text, as one section beside those that are there.
+    pub fn learn(
+        &mut self,
+        text: &[u8],
+        enriched: &[u8],
+        generation: u64,
+        section: Section,
+        written: &[u8],
+    ) {
+        let (place, known) = self.find(text, enriched, generation);
+        if !known {
+            let told = self.take(place);
+            self.put(place, told, text, enriched, generation);
+        }
+        if let Some(told) = self.places.get_mut(place.0) {
+            told.keep(section, written);
+        }
+    }
+
     /// What was told at a place.
     #[must_use]
     pub fn told(&self, place: Place) -> Option<&Told> {
@@ -106,6 +150,7 @@ impl Memo {
             .unwrap_or_default();
         told.key.clear();
         told.users.clear();
+        told.written = 0;
         told
     }
 

@@ -9,6 +9,7 @@ mod meaning;
 mod memo;
 mod network;
 mod original;
+mod paths;
 mod pen;
 mod pool;
 mod process;
@@ -52,6 +53,8 @@ pub struct Renderer {
     data: data::Data,
     related: pen::Related,
     scratch: Vec<u8>,
+    /// By who acted, and by other texts.
+    people: memo::Memo,
     memo: memo::Memo,
 }
 
@@ -70,6 +73,7 @@ impl Renderer {
             data: data::Data::default(),
             related: pen::Related::default(),
             scratch: Vec::new(),
+            people: memo::Memo::default(),
             memo: memo::Memo::default(),
         }
     }
@@ -79,7 +83,7 @@ impl Renderer {
         let generation = names.generation();
         let mut place = None;
         self.opened.open(event, |who, enriched| {
-            let (found, known) = self.memo.find(who, enriched, generation);
+            let (found, known) = self.people.find(who, enriched, generation);
             place = Some(found);
             known
         });
@@ -92,8 +96,10 @@ impl Renderer {
         let meaning = meaning::Meaning::of(&view, &self.actions);
         let place = place.filter(|_| self.opened.who.is_some());
         let recall = match place {
-            Some(place) if !self.opened.known => Recall::Learning(self.memo.take(place)),
-            Some(place) => self.memo.told(place).map_or(Recall::Not, Recall::Known),
+            Some(place) if !self.opened.known => {
+                Recall::Learning(Box::new(self.people.take(place)))
+            }
+            Some(place) => self.people.told(place).map_or(Recall::Not, Recall::Known),
             None => Recall::Not,
         };
         let mut pen = pen::Pen {
@@ -103,6 +109,7 @@ impl Renderer {
             related: &mut self.related,
             intact: true,
             recall,
+            memo: &mut self.memo,
         };
         let top = Object::open(pen.out);
         top.name(pen.out, "@timestamp");
@@ -158,8 +165,8 @@ impl Renderer {
             && let (Some(place), Some(who), false) = (place, self.opened.who, self.opened.repeated)
         {
             let enriched = view.event.at(view.part(view.actor()).enriched);
-            self.memo
-                .put(place, told, event.at(who), enriched, generation);
+            self.people
+                .put(place, *told, event.at(who), enriched, generation);
         }
         if keep {
             original::write(&view, out, original_at);

@@ -1,6 +1,6 @@
 //! What writes a line: the buffer, and what is gathered on the way for the line's last members.
 
-use crate::ecs::memo::{Section, Told};
+use crate::ecs::memo::{Memo, Section, Told};
 use crate::event::View;
 use crate::fields::Field;
 use crate::json::{self, Object};
@@ -18,8 +18,10 @@ pub struct Pen<'a> {
     pub related: &'a mut Related,
     /// All text so far was valid UTF-8.
     pub intact: bool,
-    /// What stays the same from event to event.
+    /// What stays the same from event to event of a process.
     pub recall: Recall<'a>,
+    /// What other texts that come again were written as.
+    pub memo: &'a mut Memo,
 }
 
 /// Whether the parts of a line that stay the same are there already.
@@ -27,7 +29,7 @@ pub enum Recall<'a> {
     /// They are.
     Known(&'a Told),
     /// They are written, and kept for the next event.
-    Learning(Told),
+    Learning(Box<Told>),
     /// This event has none.
     Not,
 }
@@ -44,6 +46,32 @@ impl Pen<'_> {
         if let Recall::Learning(told) = &mut self.recall {
             told.keep(section, self.out.get(start..).unwrap_or_default());
         }
+    }
+
+    /// Writes members that follow from `text` and the names in `enriched` alone: as they were written before, or by
+    /// `write`.
+    pub fn again(
+        &mut self,
+        object: &Object,
+        section: Section,
+        text: &[u8],
+        enriched: &[u8],
+        write: impl FnOnce(&mut Self),
+    ) {
+        let generation = self.names.generation();
+        if let Some(known) = self.memo.recall(text, enriched, generation, section) {
+            object.insert(self.out, known);
+            return;
+        }
+        let start = self.out.len();
+        let intact = std::mem::replace(&mut self.intact, true);
+        write(self);
+        if self.intact {
+            let written = self.out.get(start..).unwrap_or_default();
+            self.memo
+                .learn(text, enriched, generation, section, written);
+        }
+        self.intact &= intact;
     }
 
     /// Gathers the users' names that belong to [`Section::User`], which was written just now.

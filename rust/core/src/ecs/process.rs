@@ -35,7 +35,11 @@ pub fn write(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, arguments: &Ar
         .first(kind::PROCTITLE)
         .and_then(|part| view.field(part, name::PROCTITLE))
     {
-        title(view.value(field), field.quoted, pen, &object);
+        let value = view.value(field);
+        let quoted: &[u8] = if field.quoted { b"\"" } else { b"" };
+        pen.again(&object, Section::Title, value, quoted, |pen| {
+            title(value, field.quoted, pen, &object);
+        });
     }
     if let Some(field) = view
         .first(kind::CWD)
