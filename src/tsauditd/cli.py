@@ -194,9 +194,12 @@ def rules_check(files: tuple[str, ...]) -> None:
 @click.argument("file", metavar="FILE|DIR")
 def rules_load(file: str) -> int:
     """Carry out a rules file, or a directory's *.rules in order, as augenrules and auditctl -R do."""
+    from tsauditd.kernel.pyroute import AuditNetlink
     from tsauditd.kernel.rules.load import load
 
-    done = load(_rules_of(file))
+    commands = _rules_of(file)
+    with AuditNetlink() as control:
+        done = load(commands, control)
     for problem in done.problems:
         _say(problem)
     click.echo(f"{done.added} added, {done.deleted} deleted")
@@ -206,10 +209,13 @@ def rules_load(file: str) -> int:
 @rules.command("list", epilog="Example: tsauditd rules list")
 def rules_list() -> None:
     """Print the kernel's rules, as text that load takes."""
+    from tsauditd.kernel.pyroute import AuditNetlink
     from tsauditd.kernel.rules.load import listing
     from tsauditd.kernel.rules.names import core_names
 
-    for line in listing(core_names()):
+    with AuditNetlink() as control:
+        lines = listing(core_names(), control)
+    for line in lines:
         click.echo(line)
 
 
@@ -221,10 +227,10 @@ def rules_delete(everything: bool, key: str | None) -> None:
     if everything == (key is not None):
         message = "say which rules to delete: --key KEY or --all"
         raise UsageError(message)
-    from tsauditd.kernel.netlink import using
+    from tsauditd.kernel.pyroute import AuditNetlink
     from tsauditd.kernel.rules.load import delete_all
 
-    with using(None) as control:
+    with AuditNetlink() as control:
         click.echo(f"{delete_all(control, key)} deleted")
 
 
@@ -239,7 +245,9 @@ def _rules_of(file: str) -> "list[Command]":
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def status(as_json: bool) -> None:
     """Show the kernel's audit state: who gets the records, rules, losses, what waits."""
+    from tsauditd.kernel.pyroute import AuditNetlink
     from tsauditd.kernel.report import render, report
 
-    data = report()
+    with AuditNetlink() as control:
+        data = report(control)
     click.echo(json.dumps(data) if as_json else render(data), nl=as_json)
