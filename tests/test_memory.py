@@ -23,7 +23,7 @@ with socket_pair() as (sender, receiver):
         lines = 0
         for serial in range(1_000 if round == 0 else 1_000_000):
             stamp = 7 if one_event else serial
-            text = "audit(1700000000.%03d:%d): item=0 name=\\"/etc/hostname\\" inode=12 dev=fe:00 mode=0100644 nametype=NORMAL"
+            text = "audit(1700000000.%03d:%d): item=0 name=\\"/etc/hosts\\" inode=1 mode=0100644 nametype=NORMAL"
             sender.send(packet(kind, text % (round, stamp)))
             if serial % 500 == 0:
                 lines += listener.take().count(b"\\n")
