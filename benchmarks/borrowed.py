@@ -72,7 +72,7 @@ def _locked() -> int:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > until:
-                raise TsauditdError(f"{LOCK} is held by another process for {LOCK_SECONDS:.0f} s")
+                raise TsauditdError(f"{LOCK} is held by another process for {LOCK_SECONDS:.0f} s") from None
             if not told:
                 say(f"waiting for {LOCK}")
                 told = True
