@@ -56,10 +56,12 @@ def auditd_keeping(log: Path) -> Reader:
 
     def delivered(at: Path, path: str) -> Delivered:
         # audit.log.2, audit.log.1, audit.log
-        rotated = sorted((at / "log").iterdir(), key=lambda file: int(file.suffix[1:].replace("log", "0")))
-        with log.open("wb") as whole:
-            for file in reversed(rotated):
-                whole.write(file.read_bytes())
+        files = sorted(
+            (at / "log").iterdir(), key=lambda file: int(file.suffix[1:]) if file.suffix != ".log" else 0
+        )
+        with log.open("wb") as joined:
+            for file in reversed(files):
+                joined.write(file.read_bytes())
         return _auditd_delivered(at, path)
 
     return Reader("auditd ENRICHED", lambda at: _auditd(at, "ENRICHED"), delivered)
