@@ -50,10 +50,12 @@ KINDS = {
         "sparse raw",
         "ausearch has few events open at a time and finds every user: its best case, and far from the aim",
         ("--resolve",),
+        judged=True,
     ),
     "enriched": Kind(
         "sparse enriched",
         "as sparse raw, and the log has the names with it: its best case too, and far from the aim",
+        judged=True,
     ),
     "foreign": Kind(
         "foreign",
