@@ -3,9 +3,9 @@
 use crate::assemble::{Assembler, Event, Source};
 use crate::ecs::{Host, Renderer};
 use crate::line::{Line, line, lines_within};
-use crate::names::Names;
 use crate::packet::{Packet, packet};
 use crate::record::{Headers, Record};
+use crate::system::System;
 
 /// A line longer than this is not an audit record: auditd's own end at 8,970 bytes. In bytes.
 const LONGEST_LINE: usize = 1 << 20;
@@ -80,7 +80,7 @@ pub struct Unreadable {
 /// Bytes in, JSON out.
 pub struct Engine {
     settings: Settings,
-    names: Box<dyn Names + Send>,
+    system: Box<dyn System + Send>,
     assembler: Assembler,
     renderer: Renderer,
     done: Vec<Event>,
@@ -101,7 +101,7 @@ pub struct Engine {
 impl Engine {
     /// An engine with nothing read.
     #[must_use]
-    pub fn new(settings: Settings, names: Box<dyn Names + Send>) -> Self {
+    pub fn new(settings: Settings, system: Box<dyn System + Send>) -> Self {
         let source = if settings.log {
             Source::Log
         } else {
@@ -115,7 +115,7 @@ impl Engine {
                 settings.max_argument_bytes,
             ),
             settings,
-            names,
+            system,
             done: Vec::new(),
             out: Vec::new(),
             rest: Vec::new(),
@@ -259,7 +259,7 @@ impl Engine {
             if wanted {
                 let whole = self
                     .renderer
-                    .write(&event, self.names.as_mut(), &mut self.out);
+                    .write(&event, self.system.as_mut(), &mut self.out);
                 self.counters.events += 1;
                 self.counters.incomplete += u64::from(!whole);
             } else {

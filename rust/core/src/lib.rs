@@ -17,12 +17,12 @@ pub mod fields;
 pub mod gaps;
 pub mod json;
 pub mod line;
-pub mod names;
 pub mod packet;
 pub mod record;
 pub mod scan;
+pub mod system;
 pub mod tables;
 
 pub use ecs::Host;
 pub use engine::{Counters, Engine, Settings, Unreadable};
-pub use names::{Names, NoNames};
+pub use system::{Nobody, System};

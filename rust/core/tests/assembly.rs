@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::Value;
-use tsauditd_core::{Engine, NoNames, Settings};
+use tsauditd_core::{Engine, Nobody, Settings};
 
 fn engine(log: bool) -> Engine {
     Engine::new(
@@ -11,7 +11,7 @@ fn engine(log: bool) -> Engine {
             original: true,
             ..Settings::default()
         },
-        Box::new(NoNames),
+        Box::new(Nobody),
     )
 }
 

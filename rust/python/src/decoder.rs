@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use tsauditd_core::{Engine, Names, NoNames, Settings};
+use tsauditd_core::{Engine, Nobody, Settings, System};
 
 use crate::nss::AskedNames;
 
@@ -61,10 +61,10 @@ impl Decoder {
             until,
             ..Settings::default()
         };
-        let names: Box<dyn Names + Send> = if resolve {
+        let names: Box<dyn System + Send> = if resolve {
             Box::new(AskedNames::default())
         } else {
-            Box::new(NoNames)
+            Box::new(Nobody)
         };
         Self {
             engine: Mutex::new(Engine::new(settings, names)),

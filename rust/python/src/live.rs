@@ -10,7 +10,7 @@ use std::sync::atomic::{
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tsauditd_core::Names;
+use tsauditd_core::System;
 
 use crate::nss::{IdMap, Kind, UNSET, name_of};
 
@@ -180,7 +180,7 @@ fn make_room(known: &mut IdMap<Known>) {
     }
 }
 
-impl Names for LiveNames {
+impl System for LiveNames {
     fn user(&mut self, uid: u32) -> Option<&str> {
         self.name(Kind::User, uid)
     }

@@ -6,7 +6,7 @@ use std::ffi::CStr;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use libc::{c_char, c_int};
-use tsauditd_core::Names;
+use tsauditd_core::System;
 
 /// The largest entry read: groups of many members are large. An answer that is larger counts as none.
 const ANSWER_BYTES: usize = 1 << 20;
@@ -155,7 +155,7 @@ fn asked(known: &mut IdMap<Option<String>>, kind: Kind, id: u32) -> Option<&str>
     }
 }
 
-impl Names for AskedNames {
+impl System for AskedNames {
     fn user(&mut self, uid: u32) -> Option<&str> {
         asked(&mut self.users, Kind::User, uid)
     }

@@ -179,7 +179,7 @@ fn field(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, member: &str, name
             pen.text(object, member, b"unset");
             return;
         }
-        let known = known_name(view, pen.names, part, label, raw, id);
+        let known = known_name(view, pen.system, part, label, raw, id);
         object.name(pen.out, member);
         pen.intact &= json::string(pen.out, known.unwrap_or(raw));
         return;

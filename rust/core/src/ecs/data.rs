@@ -8,8 +8,8 @@ use crate::ecs::user::{is_context, known_name};
 use crate::event::{View, hex_number, outcome, text};
 use crate::fields::{self, Field, name};
 use crate::json::Object;
-use crate::names::Names;
 use crate::record::kind;
+use crate::system::System;
 use crate::tables::{Arch, SyscallId};
 
 /// What is gathered for `auditd.data` and for `tsauditd.interpreted`.
@@ -42,7 +42,7 @@ fn has_place(field: &Field, view: &View<'_>, users: Users) -> bool {
 
 impl Data {
     /// Gathers what `auditd.data` will hold. Returns whether what follows from who acted is as it always is.
-    pub fn gather(&mut self, view: &View<'_>, users: Users, names: &mut dyn Names) -> bool {
+    pub fn gather(&mut self, view: &View<'_>, users: Users, system: &mut dyn System) -> bool {
         let mut usual = true;
         self.data.clear();
         self.readings.clear();
@@ -70,7 +70,7 @@ impl Data {
                     .add(view.label(field), view.value(field), field.plain);
             } else {
                 usual &= !of_who;
-                self.add(view, actor, field, names);
+                self.add(view, actor, field, system);
             }
         }
         for (place, part) in view.event.parts.iter().enumerate() {
@@ -96,7 +96,7 @@ impl Data {
                     _ => false,
                 };
                 if !told {
-                    self.add(view, place, field, names);
+                    self.add(view, place, field, system);
                 }
             }
         }
@@ -163,7 +163,7 @@ impl Data {
     }
 
     /// Adds a field as it stands, decoded if it is encoded text, and its reading if it has one: a name for an id.
-    fn add(&mut self, view: &View<'_>, part: usize, field: &Field, names: &mut dyn Names) {
+    fn add(&mut self, view: &View<'_>, part: usize, field: &Field, system: &mut dyn System) {
         let label = view.label(field).to_ascii_lowercase();
         let label = match label.as_slice() {
             // Names that the members made of SOCKADDR and EXECVE have.
@@ -207,7 +207,7 @@ impl Data {
         if read {
             self.readings.add(label, &self.text, false);
         } else if let Some(owner) = value::owner(record, label) {
-            let known = known_name(view, names, part, label, raw, owner);
+            let known = known_name(view, system, part, label, raw, owner);
             if let Some(name) = known {
                 self.readings.add(label, name, false);
             }

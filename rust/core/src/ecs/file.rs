@@ -101,7 +101,7 @@ impl Target {
                 pen.text(&object, id_member, id_text);
                 if let Some(found) = known_name(
                     view,
-                    pen.names,
+                    pen.system,
                     self.part,
                     crate::fields::literal(number),
                     id_text,

@@ -23,8 +23,8 @@ use crate::ecs::pen::Recall;
 use crate::event::{Opened, View};
 use crate::fields::name;
 use crate::json::{self, Clock, Object};
-use crate::names::Names;
 use crate::record::kind;
+use crate::system::System;
 
 /// The version of ECS whose fields these are.
 const ECS_VERSION: &str = "8.17.0";
@@ -79,8 +79,8 @@ impl Renderer {
     }
 
     /// Writes `event` as a line at the end of `out`. Returns whether it was all there.
-    pub fn write(&mut self, event: &Event, names: &mut dyn Names, out: &mut Vec<u8>) -> bool {
-        let generation = names.generation();
+    pub fn write(&mut self, event: &Event, system: &mut dyn System, out: &mut Vec<u8>) -> bool {
+        let generation = system.generation();
         let mut place = None;
         self.opened.open(event, |who, enriched| {
             let (found, known) = self.people.find(who, enriched, generation);
@@ -105,7 +105,7 @@ impl Renderer {
         let mut pen = pen::Pen {
             out,
             scratch: &mut self.scratch,
-            names,
+            system,
             related: &mut self.related,
             intact: true,
             recall,
@@ -146,7 +146,7 @@ impl Renderer {
         pen.same(&top, Section::Tags, |pen| tags(&view, pen, &top));
         top.name(pen.out, "service");
         pen.out.extend_from_slice(b"{\"type\":\"auditd\"}");
-        if !self.data.gather(&view, meaning.users(), pen.names) {
+        if !self.data.gather(&view, meaning.users(), pen.system) {
             pen.recall = Recall::Not;
         }
         auditd::write(

@@ -105,7 +105,7 @@ impl Entry<'_, '_> {
                 continue;
             };
             let (label, id) = (crate::fields::literal(number), self.view.value(field));
-            if let Some(known) = known_name(self.view, pen.names, self.part, label, id, owner) {
+            if let Some(known) = known_name(self.view, pen.system, self.part, label, id, owner) {
                 object.name(pen.out, name);
                 pen.intact &= json::string(pen.out, known);
             }

@@ -4,7 +4,7 @@ use crate::ecs::memo::{Memo, Section, Told};
 use crate::event::View;
 use crate::fields::Field;
 use crate::json::{self, Object};
-use crate::names::Names;
+use crate::system::System;
 
 /// Writes one event.
 pub struct Pen<'a> {
@@ -13,7 +13,7 @@ pub struct Pen<'a> {
     /// Room for decoding a value.
     pub scratch: &'a mut Vec<u8>,
     /// Who is behind an id.
-    pub names: &'a mut dyn Names,
+    pub system: &'a mut dyn System,
     /// `related.*`, gathered.
     pub related: &'a mut Related,
     /// All text so far was valid UTF-8.
@@ -58,7 +58,7 @@ impl Pen<'_> {
         enriched: &[u8],
         write: impl FnOnce(&mut Self),
     ) {
-        let generation = self.names.generation();
+        let generation = self.system.generation();
         if let Some(known) = self.memo.recall(text, enriched, generation, section) {
             object.insert(self.out, known);
             return;

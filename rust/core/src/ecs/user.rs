@@ -6,8 +6,8 @@ use crate::ecs::pen::Pen;
 use crate::event::{View, is_unset, text};
 use crate::fields::name;
 use crate::json::{self, Object};
-use crate::names::Names;
 use crate::record::decimal;
+use crate::system::System;
 
 /// Writes `"id":..,"name":..` for an id given by its text; nothing for "unset". `label` is the field it came from,
 /// by which an ENRICHED log names it.
@@ -36,7 +36,7 @@ fn object_name(
     value: &[u8],
     id: Owner,
 ) {
-    if let Some(found) = known_name(view, pen.names, part, label, value, id) {
+    if let Some(found) = known_name(view, pen.system, part, label, value, id) {
         object.name(pen.out, "name");
         pen.intact &= json::string(pen.out, found);
         if id == Owner::User {
@@ -48,7 +48,7 @@ fn object_name(
 /// The name of an id, from the ENRICHED tail or from whoever knows.
 pub fn known_name<'n>(
     view: &View<'n>,
-    names: &'n mut dyn Names,
+    system: &'n mut dyn System,
     part: usize,
     label: &[u8],
     value: &[u8],
@@ -59,9 +59,9 @@ pub fn known_name<'n>(
     }
     let number = u32::try_from(decimal(value)?).ok()?;
     let known = if owner == Owner::User {
-        names.user(number)
+        system.user(number)
     } else {
-        names.group(number)
+        system.group(number)
     };
     known.map(str::as_bytes)
 }

@@ -1,7 +1,7 @@
-//! The names of users and groups, asked of whoever knows them.
+//! What no record says and only the system can: asked of whoever can know, and never waited for.
 
-/// Who is behind an id. The engine never waits: what is not known at once is `None`.
-pub trait Names {
+/// The machine that the events come from. What is not known at once is `None`.
+pub trait System {
     /// The name of a user id.
     fn user(&mut self, id: u32) -> Option<&str>;
     /// The name of a group id.
@@ -12,11 +12,11 @@ pub trait Names {
     }
 }
 
-/// Knows nobody: what a foreign log's ids mean only that log can tell.
+/// Knows nothing: what a foreign log's ids mean only that log can tell.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct NoNames;
+pub struct Nobody;
 
-impl Names for NoNames {
+impl System for Nobody {
     fn user(&mut self, _: u32) -> Option<&str> {
         None
     }
