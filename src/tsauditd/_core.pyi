@@ -59,6 +59,10 @@ class Decoder:
     def finish(self) -> bytes:
         """Ends the input: everything still open is returned."""
 
+    def timeline_spans(self) -> list[tuple[int, int]]:
+        """Where in the bytes of the last feed(), end_file() or finish() those lines stand that a session's timeline
+        needs: [start, end) of whole lines, neighbours joined, ascending."""
+
     def unreadable(self) -> list[tuple[int, str, str]]:
         """Takes the unreadable lines seen since the last call: (line number in its file from 1, why, the text).
 
@@ -107,6 +111,10 @@ class Listener:
 
     def take(self) -> bytes:
         """Takes the JSON lines of the events completed since the last call; empty if there are none."""
+
+    def timeline_spans(self) -> list[tuple[int, int]]:
+        """Where in the bytes of the last take() those lines stand that a session's timeline needs: [start, end) of
+        whole lines, neighbours joined, ascending."""
 
     def counters(self) -> dict[str, int]:
         """packets, records, events, overruns (ENOBUFS), rejected (sender not the kernel), truncated (longer than

@@ -6,6 +6,7 @@ use crate::line::{Line, line, lines_within};
 use crate::packet::{Packet, packet};
 use crate::record::{Headers, Record};
 use crate::system::System;
+use crate::timeline::Spans;
 
 /// A line longer than this is not an audit record: auditd's own end at 8,970 bytes. In bytes.
 const LONGEST_LINE: usize = 1 << 20;
@@ -85,6 +86,8 @@ pub struct Engine {
     renderer: Renderer,
     done: Vec<Event>,
     out: Vec<u8>,
+    /// The lines of `out` that a session's timeline needs.
+    spans: Spans,
     /// The beginning of a line whose end has not come.
     rest: Vec<u8>,
     /// In the middle of a line that is too long.
@@ -118,6 +121,7 @@ impl Engine {
             system,
             done: Vec::new(),
             out: Vec::new(),
+            spans: Spans::default(),
             rest: Vec::new(),
             skipping: false,
             headers: Headers::default(),
@@ -207,6 +211,11 @@ impl Engine {
         &mut self.out
     }
 
+    /// The lines written and where those stand that a timeline needs; the caller takes both away.
+    pub fn batch(&mut self) -> (&mut Vec<u8>, &mut Spans) {
+        (&mut self.out, &mut self.spans)
+    }
+
     /// What was seen so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -252,16 +261,23 @@ impl Engine {
     }
 
     fn write(&mut self) {
+        if self.out.is_empty() {
+            self.spans.clear(); // the lines that they were of have been taken away
+        }
         for event in self.done.drain(..) {
             let time = event.stamp.time();
             let wanted = self.settings.since.is_none_or(|since| time >= since)
                 && self.settings.until.is_none_or(|until| time < until);
             if wanted {
-                let whole = self
+                let start = self.out.len();
+                let written = self
                     .renderer
                     .write(&event, self.system.as_mut(), &mut self.out);
                 self.counters.events += 1;
-                self.counters.incomplete += u64::from(!whole);
+                self.counters.incomplete += u64::from(!written.whole);
+                if written.timeline {
+                    self.spans.add(start..self.out.len());
+                }
             } else {
                 self.counters.skipped += 1;
             }

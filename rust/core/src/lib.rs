@@ -22,6 +22,7 @@ pub mod record;
 pub mod scan;
 pub mod system;
 pub mod tables;
+pub mod timeline;
 
 pub use ecs::Host;
 pub use engine::{Counters, Engine, Settings, Unreadable};

@@ -11,6 +11,8 @@ use crate::nss::AskedNames;
 #[pyclass(frozen, module = "tsauditd._core")]
 pub struct Decoder {
     engine: Mutex<Engine>,
+    /// Of the lines returned last.
+    spans: Mutex<Vec<(usize, usize)>>,
 }
 
 impl Decoder {
@@ -25,10 +27,17 @@ impl Decoder {
         py: Python<'py>,
         work: impl FnOnce(&mut Engine) + Send,
     ) -> Bound<'py, PyBytes> {
-        let mut lines = self.with(py, |engine| {
+        let (mut lines, spans) = self.with(py, |engine| {
             work(engine);
-            std::mem::take(engine.output())
+            let (lines, spans) = engine.batch();
+            let pairs = if lines.is_empty() {
+                Vec::new()
+            } else {
+                spans.pairs()
+            };
+            (std::mem::take(lines), pairs)
         });
+        *self.spans.lock().unwrap_or_else(PoisonError::into_inner) = spans;
         let bytes = PyBytes::new(py, &lines);
         lines.clear();
         // The buffer goes back, so that the next call need not grow one.
@@ -68,6 +77,7 @@ impl Decoder {
         };
         Self {
             engine: Mutex::new(Engine::new(settings, names)),
+            spans: Mutex::default(),
         }
     }
 
@@ -85,6 +95,13 @@ impl Decoder {
             engine.end_file();
             engine.flush();
         })
+    }
+
+    fn timeline_spans(&self) -> Vec<(usize, usize)> {
+        self.spans
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn unreadable(&self, py: Python<'_>) -> Vec<(u64, &'static str, String)> {

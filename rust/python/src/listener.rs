@@ -134,6 +134,10 @@ impl Listener {
             .take(&self.shared.wake, |lines| PyBytes::new(py, lines))
     }
 
+    fn timeline_spans(&self) -> Vec<(usize, usize)> {
+        self.shared.outbox.spans()
+    }
+
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let counters = PyDict::new(py);
         for (name, value) in self.shared.count() {

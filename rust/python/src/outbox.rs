@@ -5,6 +5,8 @@ use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tsauditd_core::timeline::Spans;
+
 use crate::system::Bell;
 
 /// Bytes that may wait for Python. Beyond, the thread reads no more and the packets wait in the kernel.
@@ -15,6 +17,8 @@ const KEPT_BYTES: usize = 1 << 20;
 
 struct Waiting {
     lines: Vec<u8>,
+    /// The lines that a timeline needs.
+    spans: Spans,
     /// The reader of `lines` has been told.
     rung: bool,
     /// The writer of `lines` waits for room.
@@ -24,8 +28,8 @@ struct Waiting {
 /// What is finished and not yet taken.
 pub struct Outbox {
     waiting: Mutex<Waiting>,
-    /// The buffer that the last batch left empty, for the next.
-    spare: Mutex<Vec<u8>>,
+    /// The buffers that the last batch left, for the next; the spans are those of the last batch until then.
+    spare: Mutex<(Vec<u8>, Spans)>,
     ready: Bell,
 }
 
@@ -37,6 +41,7 @@ impl Outbox {
     pub fn new() -> io::Result<Self> {
         let waiting = Waiting {
             lines: Vec::new(),
+            spans: Spans::default(),
             rung: false,
             full: false,
         };
@@ -52,10 +57,12 @@ impl Outbox {
         self.ready.as_fd()
     }
 
-    /// Moves `lines` in and leaves it empty, with memory to fill again. Returns false when that made it full: put
+    /// Moves `lines` and their `spans` in and leaves them empty, with memory to fill again. Returns false when that made it full: put
     /// no more until `room` is rung by a `take`.
-    pub fn put(&self, lines: &mut Vec<u8>) -> bool {
+    pub fn put(&self, lines: &mut Vec<u8>, spans: &mut Spans) -> bool {
         let mut waiting = lock(&self.waiting);
+        let before = waiting.lines.len();
+        waiting.spans.append(spans, before);
         if waiting.lines.is_empty() {
             std::mem::swap(&mut waiting.lines, lines);
         } else {
@@ -79,7 +86,10 @@ impl Outbox {
         let mut spare = lock(&self.spare);
         {
             let mut waiting = lock(&self.waiting);
-            std::mem::swap(&mut waiting.lines, &mut spare);
+            let (lines, spans) = &mut *spare;
+            spans.clear();
+            std::mem::swap(&mut waiting.lines, lines);
+            std::mem::swap(&mut waiting.spans, spans);
             if waiting.rung {
                 waiting.rung = false;
                 self.ready.clear();
@@ -89,11 +99,17 @@ impl Outbox {
                 room.ring();
             }
         }
-        let result = read(&spare);
-        if spare.capacity() > KEPT_BYTES && spare.len() < spare.capacity() / 4 {
-            *spare = Vec::new();
+        let lines = &mut spare.0;
+        let result = read(lines);
+        if lines.capacity() > KEPT_BYTES && lines.len() < lines.capacity() / 4 {
+            *lines = Vec::new();
         }
-        spare.clear();
+        lines.clear();
         result
+    }
+
+    /// Where in the bytes of the last `take` those lines stand that a timeline needs.
+    pub fn spans(&self) -> Vec<(usize, usize)> {
+        lock(&self.spare).1.pairs()
     }
 }

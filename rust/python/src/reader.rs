@@ -265,14 +265,14 @@ impl Reader {
     fn deliver(&mut self, now: u64) {
         self.delivered_ms = now;
         self.publish();
-        let output = self.engine.output();
+        let (output, spans) = self.engine.batch();
         if output.is_empty() {
             return;
         }
         self.shared
             .counters
             .add(Count::BytesOut, output.len() as u64);
-        if self.shared.outbox.put(output) {
+        if self.shared.outbox.put(output, spans) {
             return;
         }
         self.shared.counters.add(Count::Stalls, 1);

@@ -33,9 +33,11 @@ pub fn write(
     pen.out.push(b'"');
     object.name(pen.out, "sequence");
     json::number(pen.out, view.event.stamp.serial);
+    let before = pen.out.len();
     pen.same(&object, Section::Session, |pen| {
         pen.text(&object, "session", process::session(view));
     });
+    pen.in_session = pen.out.len() > before;
     let result: &[u8] = match view.success() {
         Some(true) => b"success",
         Some(false) => b"fail",

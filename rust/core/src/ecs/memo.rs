@@ -29,10 +29,12 @@ pub enum Section {
     File,
     /// `"title":"..."` of the process.
     Title,
+    /// `"session":{...}` of `tsauditd`.
+    SessionId,
 }
 
 /// The number of sections.
-const SECTIONS: usize = 10;
+const SECTIONS: usize = 11;
 
 /// What was written for one text.
 #[derive(Debug, Default)]

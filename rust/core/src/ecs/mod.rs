@@ -25,6 +25,7 @@ use crate::fields::name;
 use crate::json::{self, Clock, Object};
 use crate::record::kind;
 use crate::system::System;
+use crate::timeline;
 
 /// The version of ECS whose fields these are.
 const ECS_VERSION: &str = "8.17.0";
@@ -40,6 +41,15 @@ pub struct Host {
     pub boot_id: Option<String>,
 }
 
+/// What there is to know of a line that was written.
+#[derive(Debug, Clone, Copy)]
+pub struct Written {
+    /// The event was all there.
+    pub whole: bool,
+    /// A session's timeline needs it.
+    pub timeline: bool,
+}
+
 /// Turns events into lines. Holds what one event's work leaves for the next: tables and room, no state.
 #[derive(Debug)]
 pub struct Renderer {
@@ -53,6 +63,8 @@ pub struct Renderer {
     data: data::Data,
     related: pen::Related,
     scratch: Vec<u8>,
+    /// What stands before a session's number in its id; empty without ids of host and boot.
+    session_prefix: Vec<u8>,
     /// By who acted, and by other texts.
     people: memo::Memo,
     memo: memo::Memo,
@@ -64,6 +76,7 @@ impl Renderer {
     pub fn new(host: Host, original: bool, max_argument_bytes: usize) -> Self {
         Self {
             actions: Actions::default(),
+            session_prefix: session_prefix(&host),
             host,
             original,
             max_argument_bytes,
@@ -78,8 +91,8 @@ impl Renderer {
         }
     }
 
-    /// Writes `event` as a line at the end of `out`. Returns whether it was all there.
-    pub fn write(&mut self, event: &Event, system: &mut dyn System, out: &mut Vec<u8>) -> bool {
+    /// Writes `event` as a line at the end of `out`.
+    pub fn write(&mut self, event: &Event, system: &mut dyn System, out: &mut Vec<u8>) -> Written {
         let generation = system.generation();
         let mut place = None;
         self.opened.open(event, |who, enriched| {
@@ -108,6 +121,7 @@ impl Renderer {
             system,
             related: &mut self.related,
             intact: true,
+            in_session: false,
             recall,
             memo: &mut self.memo,
         };
@@ -127,7 +141,9 @@ impl Renderer {
             user::write(&view, pen, &top, meaning.users())
         });
         pen.same_users();
+        let process_at = pen.out.len();
         process::write(&view, &mut pen, &top, &self.arguments);
+        let process_end = pen.out.len();
         let target = |row: Option<&Action>| {
             row.filter(|row| row.object == Kind::File)
                 .and_then(|row| file::Target::find(&view, row))
@@ -158,8 +174,17 @@ impl Renderer {
             meaning.lead,
             object,
         );
-        let whole = extra(&view, &mut pen, &top, &mut self.data, &self.arguments);
+        let whole = extra(
+            &view,
+            &mut pen,
+            &top,
+            &mut self.data,
+            &self.arguments,
+            &self.session_prefix,
+        );
         top.close(pen.out);
+        let process = pen.out.get(process_at..process_end).unwrap_or_default();
+        let timeline = pen.in_session || timeline::needed(&view, process);
         let keep = self.original || !pen.intact;
         if let (Recall::Learning(told), true) = (pen.recall, pen.intact)
             && let (Some(place), Some(who), false) = (place, self.opened.who, self.opened.repeated)
@@ -172,7 +197,7 @@ impl Renderer {
             original::write(&view, out, original_at);
         }
         out.push(b'\n');
-        whole
+        Written { whole, timeline }
     }
 }
 
@@ -235,8 +260,12 @@ fn extra(
     parent: &Object,
     data: &mut data::Data,
     arguments: &Arguments,
+    session_prefix: &[u8],
 ) -> bool {
     let object = Object::member(pen.out, parent, "tsauditd");
+    pen.same(&object, Section::SessionId, |pen| {
+        session_id(view, pen, &object, session_prefix);
+    });
     data.write_readings(pen, &object);
     let reasons = incomplete(view, arguments);
     pen.list(
@@ -258,6 +287,34 @@ fn extra(
     }
     object.close(pen.out);
     reasons.iter().all(Option::is_none)
+}
+
+/// What stands before a session's number in its id: the first digits of the machine's and of the boot's id, which are
+/// random (machine-id(5), random(4)) and together tell every boot of every host from every other.
+fn session_prefix(host: &Host) -> Vec<u8> {
+    let head = |id: &Option<String>| {
+        let id = id.as_deref().unwrap_or_default();
+        id.get(..8).map(str::to_owned)
+    };
+    match (head(&host.id), head(&host.boot_id)) {
+        (Some(machine), Some(boot)) => format!("{machine}-{boot}-").into_bytes(),
+        _ => Vec::new(),
+    }
+}
+
+/// Writes `"session":{"id":..}` for an event of this machine that has a session.
+fn session_id(view: &View<'_>, pen: &mut pen::Pen<'_>, parent: &Object, prefix: &[u8]) {
+    let number = process::session(view);
+    if number.is_empty() || prefix.is_empty() || !view.event.at(view.event.node).is_empty() {
+        return;
+    }
+    let object = Object::member(pen.out, parent, "session");
+    object.name(pen.out, "id");
+    pen.out.push(b'"');
+    json::escaped(pen.out, prefix);
+    json::escaped(pen.out, number);
+    pen.out.push(b'"');
+    object.close(pen.out);
 }
 
 /// Why the event is not all that the kernel wrote. An addition is not judged: its event was emitted before.

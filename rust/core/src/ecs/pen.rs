@@ -18,6 +18,8 @@ pub struct Pen<'a> {
     pub related: &'a mut Related,
     /// All text so far was valid UTF-8.
     pub intact: bool,
+    /// The event has a session.
+    pub in_session: bool,
     /// What stays the same from event to event of a process.
     pub recall: Recall<'a>,
     /// What other texts that come again were written as.
