@@ -9,6 +9,7 @@
 pub mod action;
 pub mod assemble;
 pub mod assembled;
+pub mod container;
 pub mod decode;
 pub mod ecs;
 pub mod engine;
@@ -24,6 +25,7 @@ pub mod system;
 pub mod tables;
 pub mod timeline;
 
+pub use container::Container;
 pub use ecs::Host;
 pub use engine::{Counters, Engine, Settings, Unreadable};
 pub use system::{Nobody, System};
