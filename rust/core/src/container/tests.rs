@@ -145,12 +145,8 @@ fn the_outermost_container_counts() {
             "docker",
         ),
     ] {
-        let container = found(cgroup);
-        assert_eq!(
-            container.map(|(id, runtime, pod, claimed)| (id, runtime, pod, claimed)),
-            Some((id.to_owned(), runtime, None, false)),
-            "{cgroup}"
-        );
+        let expected = Some((id.to_owned(), runtime, None, false));
+        assert_eq!(found(cgroup), expected, "{cgroup}");
     }
 }
 
