@@ -17,7 +17,7 @@ from tsauditd.errors import TsauditdError
 from tsauditd.kernel import status as kernel
 from tsauditd.kernel.netlink import ControlSocket
 from tsauditd.kernel.registration import open_unicast, process_name, register, release
-from tsauditd.kernel.rules.load import delete_all
+from tsauditd.kernel.rules.lists import delete_all
 from tsauditd.kernel.state import KernelState, Snapshot
 
 LOCK = Path("/run/tsauditd-audit.lock")

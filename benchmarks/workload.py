@@ -23,7 +23,7 @@ from tsauditd.event import syscall_number
 from tsauditd.kernel import status as kernel
 from tsauditd.kernel.netlink import ControlSocket
 from tsauditd.kernel.rules.encode import encode
-from tsauditd.kernel.rules.load import add_rule
+from tsauditd.kernel.rules.lists import add_rule
 from tsauditd.kernel.rules.names import Names
 from tsauditd.kernel.rules.parse import parse_line
 from tsauditd.kernel.rules.rule import Place

@@ -69,7 +69,7 @@ def test_every_command_has_one_example_in_its_help(name: str) -> None:
 
 # What these do to the kernel or the terminal is tested under tests/system; here they are only understood.
 CHANGES_THE_KERNEL = {"run", "rules load", "rules delete"}
-NEEDS_THE_KERNEL = {"status", "rules list"}
+NEEDS_THE_KERNEL = {"status", "rules list", "rules diff"}
 
 
 def test_every_example_runs(

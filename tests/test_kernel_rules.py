@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ruletexts import read_pairs
 
+from tsauditd.cli import main
 from tsauditd.errors import BadConfiguration
 from tsauditd.kernel.rules import tables
 from tsauditd.kernel.rules.decode import UnknownRule, decode, text
 from tsauditd.kernel.rules.encode import encode
-from tsauditd.kernel.rules.load import read_rules
+from tsauditd.kernel.rules.files import read_rules
 from tsauditd.kernel.rules.names import Names, core_names
 from tsauditd.kernel.rules.parse import parse, parse_line
 from tsauditd.kernel.rules.rule import Field, Place, Rule, RuleError, Verb
 from tsauditd.kernel.rules.tables import Action, List, Value
 from tsauditd.kernel.rules.uring import OPERATIONS
-
-GOLDEN = Path(__file__).parent / "golden" / "rules.tsv"
 
 X86_64 = {
     "read": 0,
@@ -48,26 +48,29 @@ NAMES = Names(
 )
 
 
-def golden() -> list[tuple[str, str]]:
-    pairs = [line.split("\t") for line in GOLDEN.read_text().splitlines()]
-    return [(line, sent) for line, sent in pairs]
+ALL_NAMES = replace(
+    NAMES,
+    syscall_number=core_names().syscall_number,
+    syscall_name=core_names().syscall_name,
+    is_directory=lambda path: path in ("/", "/etc", "/etc/ssh", "/usr/bin"),
+)
 
 
 def rule_of(line: str) -> Rule:
-    (command,) = parse_line(line, Place(), NAMES)
+    (command,) = parse_line(line, Place(), ALL_NAMES)
     assert command.rule is not None
     return command.rule
 
 
-@pytest.mark.parametrize(("line", "sent"), golden(), ids=[line for line, _ in golden()])
-def test_bytes_are_those_that_auditctl_sends(line: str, sent: str) -> None:
-    assert encode(rule_of(line)).hex() == sent
+@pytest.mark.parametrize(("line", "sent"), read_pairs(), ids=[line for line, _ in read_pairs()])
+def test_bytes_are_those_that_auditctl_sends(line: str, sent: bytes) -> None:
+    assert encode(rule_of(line)).hex() == sent.hex()
 
 
-@pytest.mark.parametrize("line", [line for line, _ in golden()])
+@pytest.mark.parametrize("line", [line for line, _ in read_pairs()])
 def test_what_is_printed_loads_again_as_the_same_rule(line: str) -> None:
     rule = rule_of(line)
-    printed = text(decode(encode(rule)), NAMES)
+    printed = text(decode(encode(rule)), ALL_NAMES)
     assert rule_of(printed) == rule
 
 
@@ -315,7 +318,7 @@ def rules(draw: st.DrawFn) -> Rule:
             0, Field(tables.ARCH, tables.EQUAL, draw(st.sampled_from(sorted(tables.ARCHES.values()))))
         )
     keys = draw(st.lists(WORD, max_size=3))
-    if keys:
+    if keys and kind is not List.EXCLUDE:
         found.append(Field(tables.KEY, tables.EQUAL, tables.KEY_SEPARATOR.join(keys)))
     syscalls: frozenset[int] | None = None
     if kind is List.TASK:
@@ -355,3 +358,21 @@ def test_the_cores_names_read_and_print_system_calls() -> None:
     assert command.rule.syscalls == frozenset({17})
     for arch in tables.ARCHES:
         assert names.syscall_number(arch, "openat") is not None, arch
+
+
+def test_check_tells_every_error_with_place_and_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "10-a.rules").write_text("-w /x\n-w relative\n-i\n-a always,exit -F uidd=0\n")
+    (tmp_path / "20-b.rules").write_text("-a always,exit -S nosuch\n-w /y\n")
+    assert main(["rules", "check", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    lines = said.err.splitlines()
+    assert [line.removeprefix(f"{tmp_path}/").split(": ")[0] for line in lines] == [
+        "10-a.rules:2",
+        "10-a.rules:4",
+        "20-b.rules:1",
+    ]
+    assert all(word in line for word, line in zip(("relative", "uidd", "nosuch"), lines, strict=True))
+    assert main(["rules", "check", str(tmp_path / "none")]) == 6

@@ -13,7 +13,9 @@ from tsauditd.kernel import registration
 from tsauditd.kernel.loan import Loan
 from tsauditd.kernel.netlink import ControlSocket
 from tsauditd.kernel.rules.decode import UnknownRule, decode
-from tsauditd.kernel.rules.load import delete_rule, load, read_rules
+from tsauditd.kernel.rules.files import read_rules
+from tsauditd.kernel.rules.lists import delete_rule
+from tsauditd.kernel.rules.load import load
 from tsauditd.kernel.rules.names import core_names
 from tsauditd.kernel.rules.rule import Command, Rule, Verb
 from tsauditd.kernel.state import KernelState, Snapshot
@@ -146,21 +148,16 @@ def _prepare(
     wanted = {command.rule for command in commands if command.verb is Verb.ADD}
     for payload, rule in rules.items():
         # A killed daemon's, and not of this one's rules.
-        if payload not in before.rules and rule not in wanted:
+        if payload not in before.rules and rule not in wanted and not present.status.locked:
             delete_rule(payload, control)
-    if commands:
-        for problem in load(_missing(commands, set(rules.values())), control).problems:
+    if commands and present.status.locked:
+        say("the audit rules are locked until reboot (enabled is 2): they stay as they are")
+    elif commands:
+        for problem in load(commands, control).problems:
             say(problem)
     # Without a rule of ours there is no reason to switch on what another daemon has switched off.
     if (registered or commands) and not status(control).enabled:
         set_enabled(1, control)
-
-
-def _missing(commands: list[Command], present: set[Rule | None]) -> list[Command]:
-    """The commands without the rules that are loaded already, by a daemon that was killed or by an administrator."""
-    if any(command.verb is Verb.DELETE_ALL for command in commands):
-        return commands
-    return [command for command in commands if command.verb is not Verb.ADD or command.rule not in present]
 
 
 def _known(payloads: tuple[bytes, ...]) -> dict[bytes, Rule | None]:

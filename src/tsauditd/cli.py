@@ -1,5 +1,6 @@
 """The commands: what they take and what they print. What they do is elsewhere, imported when it is needed."""
 
+import difflib
 import json
 import os
 import sys
@@ -181,19 +182,35 @@ def rules() -> None:
 
 @rules.command("check", epilog="Example: tsauditd rules check rules/demonstration/people.rules")
 @click.argument("files", nargs=-1, required=True, metavar="FILE|DIR...")
-def rules_check(files: tuple[str, ...]) -> None:
-    """Say whether rules files are right, without touching the kernel."""
+def rules_check(files: tuple[str, ...]) -> int:
+    """Say whether rules files are right, without touching the kernel: every error, with its file, line and word."""
+    from tsauditd.kernel.rules.files import read_rules
+    from tsauditd.kernel.rules.names import core_names
+    from tsauditd.kernel.rules.rule import RuleError, Verb
+
+    names = core_names()
+    failed = False
     for file in files:
-        for command in _rules_of(file):
-            if command.warning:
+        wrong: list[RuleError] = []
+        for command in read_rules(Path(file), names, wrong):
+            if command.warning and command.verb is not Verb.FAULTY:
                 click.echo(f"{visible(str(command.place))}: {command.warning}", err=True)
-        click.echo(f"{visible(file)}: good")
+        for error in wrong:
+            click.echo(str(error), err=True)
+        if not wrong:
+            click.echo(f"{visible(file)}: good")
+        failed = failed or bool(wrong)
+    return 1 if failed else 0
 
 
 @rules.command("load", epilog="Example: tsauditd rules load /etc/audit/rules.d")
 @click.argument("file", metavar="FILE|DIR")
 def rules_load(file: str) -> int:
-    """Carry out a rules file, or a directory's *.rules in order, as augenrules and auditctl -R do."""
+    """Carry out a rules file, or a directory's *.rules in order, as augenrules and auditctl -R do.
+
+    Only what differs from the kernel's rules is changed, and there is no moment without rules. When a rule is
+    refused the kernel's rules stay as they were, unless -c or -i stands in the file.
+    """
     from tsauditd.kernel.pyroute import AuditNetlink
     from tsauditd.kernel.rules.load import load
 
@@ -202,15 +219,39 @@ def rules_load(file: str) -> int:
         done = load(commands, control)
     for problem in done.problems:
         _say(problem)
-    click.echo(f"{done.added} added, {done.deleted} deleted")
+    click.echo(f"{done.added} added, {done.deleted} deleted, {done.kept} as they were")
     return 1 if done.failed else 0
+
+
+@rules.command("diff", epilog="Example: tsauditd rules diff /etc/audit/rules.d")
+@click.argument("file", metavar="FILE|DIR")
+def rules_diff(file: str) -> int:
+    """Show how the kernel's rules differ from those that a file or directory leads to; exit 1 if they do.
+
+    A line with - is in the kernel and would be deleted, one with + would be added.
+    """
+    from tsauditd.kernel.pyroute import AuditNetlink
+    from tsauditd.kernel.rules.lists import as_text, list_rules
+    from tsauditd.kernel.rules.load import aim
+    from tsauditd.kernel.rules.names import core_names
+
+    commands, names = _rules_of(file), core_names()
+    with AuditNetlink() as control:
+        loaded = list_rules(control)
+    now, wanted = (
+        [as_text(rule, names) for rule in rules] for rules in (loaded, aim(commands, loaded).rules)
+    )
+    changes = [line for line in difflib.ndiff(now, wanted) if line[0] in "+-"]
+    for line in changes:
+        click.echo(f"{line[0]} {line[2:]}")
+    return 1 if changes else 0
 
 
 @rules.command("list", epilog="Example: tsauditd rules list")
 def rules_list() -> None:
     """Print the kernel's rules, as text that load takes."""
     from tsauditd.kernel.pyroute import AuditNetlink
-    from tsauditd.kernel.rules.load import listing
+    from tsauditd.kernel.rules.lists import listing
     from tsauditd.kernel.rules.names import core_names
 
     with AuditNetlink() as control:
@@ -228,14 +269,14 @@ def rules_delete(everything: bool, key: str | None) -> None:
         message = "say which rules to delete: --key KEY or --all"
         raise UsageError(message)
     from tsauditd.kernel.pyroute import AuditNetlink
-    from tsauditd.kernel.rules.load import delete_all
+    from tsauditd.kernel.rules.lists import delete_all
 
     with AuditNetlink() as control:
         click.echo(f"{delete_all(control, key)} deleted")
 
 
 def _rules_of(file: str) -> "list[Command]":
-    from tsauditd.kernel.rules.load import read_rules
+    from tsauditd.kernel.rules.files import read_rules
     from tsauditd.kernel.rules.names import core_names
 
     return read_rules(Path(file), core_names())

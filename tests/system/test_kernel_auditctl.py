@@ -12,12 +12,15 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from ruletexts import read_pairs, write_pairs
 
 from tsauditd.kernel.netlink import ControlSocket
 from tsauditd.kernel.registration import open_unicast, register, release
 from tsauditd.kernel.rules.decode import decode, text
 from tsauditd.kernel.rules.encode import encode
-from tsauditd.kernel.rules.load import add_rule, delete_rule, difference, list_rules, read_rules
+from tsauditd.kernel.rules.files import read_rules
+from tsauditd.kernel.rules.lists import add_rule, delete_rule, list_rules
+from tsauditd.kernel.rules.load import carry_out
 from tsauditd.kernel.rules.names import Names
 from tsauditd.kernel.rules.parse import parse_line
 from tsauditd.kernel.rules.rule import Place
@@ -27,9 +30,8 @@ from tsauditd.kernel.status import set_enabled
 pytestmark = pytest.mark.system
 
 PROJECT = Path(__file__).resolve().parents[2]
-GOLDEN = PROJECT / "tests" / "golden" / "rules.tsv"
 SENT = re.compile(r'nlmsg_type=AUDIT_(?:ADD|DEL)_RULE.*?\}, "((?:\\x..)*)"')
-RECORD_TYPES = {"CWD": 1307, "USER_LOGIN": 1112, "SYSCALL": 1300, "APPARMOR": 1500}
+RECORD_TYPES = {"CWD": 1307, "CONFIG_CHANGE": 1305, "USER_LOGIN": 1112, "SYSCALL": 1300, "APPARMOR": 1500}
 
 # Texts where auditctl -l prints what does not load again as the same rule, and what is printed here instead.
 PRINTED_BETTER = {
@@ -42,6 +44,8 @@ PRINTED_BETTER = {
     "-a always,exit -F exe!=/usr/bin/id": "-a always,exit -S all -F exe!=/usr/bin/id",
     "-a always,exit -S open -F key!=c": "-a always,exit -S open -F key!=c",
     "-a always,exit -F arch=aarch64 -S openat": "-a always,exit -F arch=aarch64 -S openat",
+    "-a always,exit -F filetype=file": "-a always,exit -S all -F filetype=file",
+    "-a always,exit -F filetype!=file": "-a always,exit -S all -F filetype!=file",
     "-a always,exit -F filetype=dir -F filetype=file -F filetype!=link -F filetype=block -F filetype=character"
     " -F filetype=fifo -F filetype=socket": (
         "-a always,exit -S all -F filetype=dir -F filetype=file -F filetype!=link -F filetype=block"
@@ -69,7 +73,7 @@ def debian_names() -> Names:
 
 
 def texts() -> list[str]:
-    return [line.split("\t")[0] for line in GOLDEN.read_text().splitlines()]
+    return [line for line, _ in read_pairs()]
 
 
 def auditctl_sends(line: str) -> bytes:
@@ -81,11 +85,6 @@ def auditctl_sends(line: str) -> bytes:
     found = SENT.search(trace)
     assert found, f"auditctl sends no rule for {line}: {trace}"
     return bytes.fromhex(found[1].replace("\\x", ""))
-
-
-def restore_rules(control: ControlSocket, before: list[bytes]) -> None:
-    for payload in difference(list_rules(control), before).delete:
-        delete_rule(payload, control)
 
 
 def auditctl_lists() -> list[str]:
@@ -100,15 +99,15 @@ def test_same_bytes_as_auditctl(audit_lock: Snapshot) -> None:
     with ControlSocket() as control:
         for line in texts():
             sent = auditctl_sends(line)
-            restore_rules(control, before)
-            rows.append(f"{line}\t{sent.hex()}\n")
+            carry_out(control, before)
+            rows.append((line, sent))
             if "TSAUDITD_REWRITE_GOLDEN" not in os.environ:
                 (command,) = parse_line(line, Place(), names)
                 assert command.rule is not None
                 assert encode(command.rule).hex() == sent.hex(), line
     if "TSAUDITD_REWRITE_GOLDEN" in os.environ:
-        GOLDEN.write_text("".join(rows))
-    assert GOLDEN.read_text() == "".join(rows)
+        write_pairs(rows)
+    assert read_pairs() == rows
 
 
 def test_the_kernel_gives_back_the_rule_that_was_added_and_lists_it_as_auditctl_does(

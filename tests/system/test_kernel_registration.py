@@ -24,7 +24,7 @@ from tsauditd.kernel.registration import (
 )
 from tsauditd.kernel.report import render, report
 from tsauditd.kernel.rules.encode import encode
-from tsauditd.kernel.rules.load import add_rule
+from tsauditd.kernel.rules.lists import add_rule
 from tsauditd.kernel.rules.names import Names
 from tsauditd.kernel.rules.parse import parse_line
 from tsauditd.kernel.rules.rule import Place

@@ -11,7 +11,9 @@ from tsauditd.kernel import status as kernel_status
 from tsauditd.kernel.netlink import Control, ControlSocket, KernelRefused
 from tsauditd.kernel.pyroute import AuditNetlink
 from tsauditd.kernel.rules.encode import encode
-from tsauditd.kernel.rules.load import add_rule, delete_all, list_rules, listing, load, read_rules
+from tsauditd.kernel.rules.files import read_rules
+from tsauditd.kernel.rules.lists import add_rule, delete_all, list_rules, listing
+from tsauditd.kernel.rules.load import load
 from tsauditd.kernel.rules.names import Names
 from tsauditd.kernel.rules.parse import parse, parse_line
 from tsauditd.kernel.rules.rule import Place
@@ -123,15 +125,26 @@ def test_a_rules_file_is_loaded(control: Control, tmp_path: Path) -> None:
 
 def test_what_the_kernel_refuses_is_told_with_file_and_line(control: Control) -> None:
     lines = [rule(1), rule(1), rule(2)]
-    with pytest.raises(KernelRefused, match=r"^my\.rules:2: this rule is loaded already$"):
+    with pytest.raises(KernelRefused, match=r"^my\.rules:2: this rule stands in the file twice$"):
         load(parse(lines, "my.rules", NAMES), control)
     lines = ["-c", rule(1), "-w relative", rule(2), "-d exit,always -F pid=77", "-w /no/such/directory/x"]
     done = load(parse(lines, "my.rules", NAMES), control)
     assert done.failed
-    assert done.added == 1
-    assert [problem.split(":")[1] for problem in done.problems] == ["2", "3", "5", "6"]
-    assert "there is no such rule to delete" in done.problems[2]
-    assert not load(parse(["-i", rule(1)], "my.rules", NAMES), control).failed
+    assert done.added == 2
+    assert [problem.split(":")[1] for problem in done.problems] == ["3", "5", "6"]
+    assert "there is no such rule to delete" in done.problems[1]
+    assert not load(parse(["-i", "-w relative"], "my.rules", NAMES), control).failed
+    again = load(parse([rule(2), rule(3)], "my.rules", NAMES), control)
+    assert (again.added, again.deleted, again.kept) == (1, 0, 2)
+
+
+def test_rules_that_cannot_be_loaded_leave_everything_as_it_was(control: Control) -> None:
+    load(parse([rule(1), rule(2), rule(3)], "my.rules", NAMES), control)
+    before = list_rules(control)
+    lines = ["-D", rule(3), rule(4), "-w /no/such/directory/x", rule(1)]
+    with pytest.raises(KernelRefused, match=r"^my\.rules:4: a path or the directory"):
+        load(parse(lines, "my.rules", NAMES), control)
+    assert list_rules(control) == before
 
 
 def test_many_rules_are_listed_whole(control: Control) -> None:

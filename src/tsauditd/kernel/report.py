@@ -10,7 +10,7 @@ from tsauditd.kernel.netlink import Control, using
 from tsauditd.kernel.numbers import ENABLED_LOCKED, NETLINK_AUDIT
 from tsauditd.kernel.registration import process_name
 from tsauditd.kernel.rules.encode import HEAD
-from tsauditd.kernel.rules.load import list_rules
+from tsauditd.kernel.rules.lists import list_rules
 from tsauditd.kernel.rules.tables import List
 from tsauditd.kernel.status import status
 

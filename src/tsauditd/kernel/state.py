@@ -8,7 +8,8 @@ from tsauditd.errors import TsauditdError
 from tsauditd.kernel import status as kernel_status
 from tsauditd.kernel.netlink import Control, using
 from tsauditd.kernel.registration import release
-from tsauditd.kernel.rules.load import add_rule, delete_rule, difference, list_rules
+from tsauditd.kernel.rules.lists import add_rule, delete_rule, list_rules
+from tsauditd.kernel.rules.transition import steps
 from tsauditd.kernel.status import AuditStatus, status
 
 
@@ -68,20 +69,21 @@ class KernelState:
 
         with using(self._control) as link:
             now = self.snapshot()
-            changes = difference(now.rules, wanted.rules)
+            changes = steps(now.rules, wanted.rules)
             settings = [
                 (name, setter, getattr(wanted.status, name))
                 for name, setter in _SETTINGS
                 if getattr(now.status, name) != getattr(wanted.status, name)
             ]
             if now.status.locked:
-                if changes.delete or changes.add or settings:
+                if changes or settings:
                     problems.append("auditing is locked until reboot (enabled is 2)")
             else:
-                for payload in changes.delete:
-                    attempt("deleting a rule", delete_rule, payload, link)
-                for payload in changes.add:
-                    attempt("adding a rule", add_rule, payload, link)
+                for step in changes:
+                    if step.wanted is None:
+                        attempt("deleting a rule", delete_rule, step.payload, link)
+                    else:
+                        attempt("adding a rule", add_rule, step.payload, link)
                 for name, setter, value in settings:
                     attempt(name, setter, value, link)
             if now.status.pid == os.getpid() != wanted.status.pid:

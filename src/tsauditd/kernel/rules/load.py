@@ -1,21 +1,18 @@
-"""The kernel's lists of rules: read, add, delete, the difference between two states, and whole rules files."""
+"""Whole rules files carried out: the kernel's rules are made what the file leads to, by the difference alone."""
 
 import errno
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from tsauditd.errors import BadConfiguration, TsauditdError
+from tsauditd.errors import TsauditdError
 from tsauditd.kernel import status as kernel_status
 from tsauditd.kernel.netlink import Control, KernelRefused, using
 from tsauditd.kernel.numbers import Kind
-from tsauditd.kernel.rules.decode import UnknownRule, decode, text
-from tsauditd.kernel.rules.encode import FIXED_SIZE, HEAD, LENGTH, encode
-from tsauditd.kernel.rules.names import Names
-from tsauditd.kernel.rules.parse import LENIENT, parse
+from tsauditd.kernel.rules.encode import LENGTH, encode
+from tsauditd.kernel.rules.lists import add_rule, delete_rule, identity, keys, list_rules
+from tsauditd.kernel.rules.parse import LENIENT
 from tsauditd.kernel.rules.rule import Command, Rule, Verb
-from tsauditd.kernel.rules.tables import KEY, KEY_SEPARATOR, PREPEND
+from tsauditd.kernel.rules.transition import steps
 
 _SETTERS = {
     Verb.ENABLED: kernel_status.set_enabled,
@@ -24,9 +21,9 @@ _SETTERS = {
     Verb.RATE_LIMIT: kernel_status.set_rate_limit,
     Verb.BACKLOG_WAIT_TIME: kernel_status.set_backlog_wait_time,
 }
-
-# What augenrules does with the control lines of a directory: first, second, third; -e is last.
-_FIRST = (Verb.DELETE_ALL, Verb.BACKLOG_LIMIT, Verb.FAILURE)
+_OF_RULES = frozenset({Verb.ADD, Verb.DELETE, Verb.DELETE_ALL, Verb.FAULTY})
+_AFTER_RULES = frozenset({Verb.TRIM, Verb.EQUIVALENT})
+"""About the trees that rules with a directory have: these rules must be there."""
 
 
 class RulesLocked(TsauditdError):
@@ -38,137 +35,146 @@ class RulesLocked(TsauditdError):
 
 @dataclass(slots=True)
 class Loaded:
-    """What loading rules did. problems: one line each, of commands passed over after -c or -i."""
+    """What loading rules did, counted in rules; kept: those that were there already.
+
+    problems: one line each, of commands passed over after -c or -i.
+    """
 
     added: int = 0
     deleted: int = 0
+    kept: int = 0
     problems: list[str] = field(default_factory=list)
     failed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Payloads to delete and to add, in this order, to make one state of the rules into another."""
+@dataclass(slots=True)
+class Aim:
+    """The rules that commands lead to, in the kernel's order, and where each that they add is written."""
 
-    delete: tuple[bytes, ...]
-    add: tuple[bytes, ...]
+    rules: list[bytes]
+    commands: dict[Rule | bytes, Command] = field(default_factory=dict)
+    problems: list[tuple[str, int]] = field(default_factory=list)
+    """One line and an errno for each command that is wrong or that the kernel would refuse."""
 
+    def take(self, command: Command) -> None:
+        """Changes the rules as the kernel would, once it had carried out the command."""
+        if command.verb is Verb.FAULTY:
+            self.problems.append((command.warning, errno.EINVAL))
+            return
+        if command.verb is Verb.DELETE_ALL:
+            gone = [rule for rule in self.rules if not command.texts or command.texts[0] in keys(rule)]
+            self.rules = [rule for rule in self.rules if rule not in gone]
+            for rule in gone:
+                self.commands.pop(identity(rule), None)
+            return
+        assert command.rule is not None
+        payload = encode(replace(command.rule, prepend=False))
+        same = identity(payload)
+        present = next((index for index, rule in enumerate(self.rules) if identity(rule) == same), None)
+        if command.verb is Verb.DELETE:
+            if present is None:
+                self._problem(command, errno.ENOENT)
+            else:
+                del self.rules[present]
+                self.commands.pop(same, None)
+        elif present is None:
+            # Within its list the order counts; lists do not see each other.
+            self.rules.insert(0 if command.rule.prepend else len(self.rules), payload)
+            self.commands[same] = command
+        elif same in self.commands:
+            self._problem(command, errno.EEXIST)
 
-def list_rules(control: Control | None = None) -> list[bytes]:
-    """The payloads of all rules, list after list, in the order in which the kernel tries them."""
-    with using(control) as link:
-        return [_trimmed(payload) for payload in link.ask(Kind.LIST_RULES)]
-
-
-def listing(names: Names, control: Control | None = None) -> list[str]:
-    """All rules as text, as auditctl -l prints them; one that is newer than this program as a comment."""
-    return [_as_text(payload, names) for payload in list_rules(control)]
-
-
-def add_rule(payload: bytes, control: Control) -> None:
-    """Adds a rule at the end of its list, or at its beginning when it says so. Raises KernelRefused."""
-    control.tell(Kind.ADD_RULE, payload)
-
-
-def delete_rule(payload: bytes, control: Control) -> None:
-    """Deletes a rule. Raises KernelRefused (ENOENT) when there is none like it."""
-    control.tell(Kind.DEL_RULE, payload)
-
-
-def delete_all(control: Control, key: str | None = None) -> int:
-    """Deletes all rules, or those that have the key; returns how many."""
-    payloads = [payload for payload in list_rules(control) if key is None or key in _keys(payload)]
-    for payload in payloads:
-        delete_rule(payload, control)
-    return len(payloads)
-
-
-def difference(current: Sequence[bytes], wanted: Sequence[bytes]) -> Difference:
-    """What makes `current` into `wanted`, both payloads as list_rules gives them, with the order kept.
-
-    Rules that stand together in both stay; others are deleted and added again before or after them.
-    """
-    delete: list[bytes] = []
-    add: list[bytes] = []
-    lists = sorted({_list(payload) for payload in (*current, *wanted)})
-    for number in lists:
-        have = [payload for payload in current if _list(payload) == number]
-        want = [payload for payload in wanted if _list(payload) == number]
-        have_keys, want_keys = [_identity(rule) for rule in have], [_identity(rule) for rule in want]
-        kept = [index for index, key in enumerate(have_keys) if key in want_keys]
-        start = _run_start([have_keys[index] for index in kept], want_keys)
-        if start is None:
-            # Another order: only the common beginning stays.
-            same = 0
-            for index, key in zip(kept, want_keys, strict=False):
-                if have_keys[index] != key:
-                    break
-                same += 1
-            kept, start = kept[:same], 0
-        delete += [payload for index, payload in enumerate(have) if index not in kept]
-        add += [_prepended(payload) for payload in reversed(want[:start])]
-        add += want[start + len(kept) :]
-    return Difference(tuple(delete), tuple(add))
+    def _problem(self, command: Command, number: int) -> None:
+        self.problems.append((f"{command.place}: {_reason(command, KernelRefused('', number))}", number))
 
 
-def read_rules(path: Path, names: Names) -> list[Command]:
-    """The commands of a rules file, or of a directory's *.rules in natural order, arranged as augenrules does.
-
-    Raises BadConfiguration when it cannot be read, RuleError when a line is wrong.
-    """
-    try:
-        if not path.is_dir():
-            return parse(_lines(path), str(path), names)
-        files = sorted(path.glob("*.rules"), key=_natural)
-        commands: list[Command] = []
-        for file in files:
-            lenient = any(command.verb in LENIENT for command in commands)
-            commands += parse(_lines(file), str(file), names, lenient=lenient)
-    except OSError as error:
-        raise BadConfiguration(f"cannot read rules {path}: {error.strerror}") from None
-    return _arranged(commands)
+def aim(commands: Iterable[Command], current: Sequence[bytes]) -> Aim:
+    """The rules that the commands make of `current`, payloads as list_rules gives them. Touches nothing."""
+    found = Aim(list(current))
+    for command in commands:
+        if command.verb in _OF_RULES:
+            found.take(command)
+    return found
 
 
-def load(commands: Iterable[Command], control: Control | None = None) -> Loaded:
-    """Carries out the commands of a rules file. Stops at the first that fails, unless -c or -i came before.
+def load(commands: Sequence[Command], control: Control | None = None) -> Loaded:
+    """Carries out the commands of a rules file, changing of the kernel's rules only what differs.
 
-    Raises RulesLocked, NotPrivileged, NoAudit, or KernelRefused that names file and line.
+    No event that the rules before and after both record is missed meanwhile (transition). Rules that are loaded
+    already stay. When a command cannot be carried out the rules are left as they were, unless -c or -i is given: then
+    it is passed over. Raises RulesLocked, NotPrivileged, NoAudit, or KernelRefused that names file and line.
     """
     done = Loaded()
-    go_on, quiet = False, False
+    go_on = any(command.verb in LENIENT for command in commands)
+    last = max((index for index, command in enumerate(commands) if command.verb in _OF_RULES), default=-1)
     with using(control) as link:
         if kernel_status.status(link).locked:
             raise RulesLocked
-        for command in commands:
-            if command.verb in LENIENT:
-                go_on, quiet = True, quiet or command.verb is Verb.IGNORE
-                continue
-            if command.verb is Verb.FAULTY:
-                done.problems.append(command.warning)
-                continue
-            try:
-                _carry_out(command, link, done)
-            except KernelRefused as refused:
-                problem = f"{command.place}: {_reason(command, refused)}"
-                if not go_on:
-                    raise KernelRefused(problem, refused.number) from None
-                done.problems.append(problem)
-    done.failed = bool(done.problems) and not quiet
+        before = list_rules(link)
+        wanted = aim(commands, before)
+        for problem, number in wanted.problems:
+            if not go_on:
+                raise KernelRefused(problem, number)
+            done.problems.append(problem)
+        for index, command in enumerate(commands):
+            if index <= last and command.verb not in _AFTER_RULES:
+                _set(command, link, done, go_on=go_on)
+        _change(wanted, before, link, done, go_on=go_on)
+        for index, command in enumerate(commands):
+            if index > last or command.verb in _AFTER_RULES:
+                _set(command, link, done, go_on=go_on)
+    done.failed = bool(done.problems) and not any(command.verb is Verb.IGNORE for command in commands)
     return done
 
 
-def _carry_out(command: Command, link: Control, done: Loaded) -> None:
+def _change(wanted: Aim, before: list[bytes], link: Control, done: Loaded, *, go_on: bool) -> None:
+    """Makes the kernel's rules the wanted ones, or what they were before when one is refused."""
+    while refused := carry_out(link, wanted.rules):
+        rule, error = refused
+        command = wanted.commands.get(identity(rule))
+        problem = f"{command.place}: {_reason(command, error)}" if command else str(error)
+        if not go_on:
+            carry_out(link, before)
+            raise KernelRefused(problem, error.number)
+        done.problems.append(problem)
+        wanted.rules.remove(rule)
+    was, now = ({identity(rule) for rule in rules} for rules in (before, wanted.rules))
+    done.added, done.deleted, done.kept = len(now - was), len(was - now), len(now & was)
+
+
+def carry_out(link: Control, wanted: Sequence[bytes]) -> tuple[bytes, KernelRefused] | None:
+    """Makes the kernel's rules the wanted ones; or the first of them that it refuses, and why, all others being there.
+
+    Raises NotPrivileged or NoAudit.
+    """
+    for step in steps(list_rules(link), wanted):
+        try:
+            if step.wanted is None:
+                delete_rule(step.payload, link)
+            else:
+                add_rule(step.payload, link)
+        except KernelRefused as refused:
+            if step.wanted is not None:
+                return step.wanted, refused
+            if refused.number != errno.ENOENT:  # gone already: somebody else's doing, or its directory went
+                raise
+    return None
+
+
+def _set(command: Command, link: Control, done: Loaded, *, go_on: bool) -> None:
+    try:
+        _carry_out_setting(command, link)
+    except KernelRefused as refused:
+        problem = f"{command.place}: {refused}"
+        if not go_on:
+            raise KernelRefused(problem, refused.number) from None
+        done.problems.append(problem)
+
+
+def _carry_out_setting(command: Command, link: Control) -> None:
     match command.verb:
-        case Verb.ADD:
-            assert command.rule is not None
-            add_rule(encode(command.rule), link)
-            done.added += 1
-        case Verb.DELETE:
-            assert command.rule is not None
-            delete_rule(encode(command.rule), link)
-            done.deleted += 1
-        case Verb.DELETE_ALL:
-            done.deleted += delete_all(link, *command.texts)
+        case verb if verb in _SETTERS:
+            _SETTERS[verb](command.value, link)
         case Verb.LOGINUID_IMMUTABLE:
             kernel_status.set_feature("loginuid_immutable", True, lock=True, control=link)
         case Verb.RESET_LOST:
@@ -181,83 +187,15 @@ def _carry_out(command: Command, link: Control, done: Loaded) -> None:
             mount, subtree = (path.encode("utf-8", "surrogateescape") for path in command.texts)
             # Two lengths, then the two paths without NULs (audit_make_equiv in audit_receive_msg).
             link.tell(Kind.MAKE_EQUIV, LENGTH.pack(len(mount)) + LENGTH.pack(len(subtree)) + mount + subtree)
-        case verb:
-            _SETTERS[verb](command.value, link)
+        case _:
+            pass  # the rules themselves, -c and -i
 
 
 def _reason(command: Command, refused: KernelRefused) -> str:
     reasons = {
-        (Verb.ADD, errno.EEXIST): "this rule is loaded already",
+        (Verb.ADD, errno.EEXIST): "this rule stands in the file twice",
         (Verb.DELETE, errno.ENOENT): "there is no such rule to delete",
         (Verb.ADD, errno.ENOENT): "a path or the directory that holds it does not exist",
         (Verb.ADD, errno.EINVAL): "the kernel refuses this rule as invalid",
     }
     return reasons.get((command.verb, refused.number), str(refused))
-
-
-def _arranged(commands: list[Command]) -> list[Command]:
-    early: list[Command] = []
-    for verb in _FIRST:
-        found = [command for command in commands if command.verb is verb and not command.texts]
-        early += found[-1:]
-    last = [command for command in commands if command.verb is Verb.ENABLED][-1:]
-    moved = {*_FIRST, Verb.ENABLED}
-    rest = [command for command in commands if command.verb not in moved or command.texts]
-    return early + rest + last
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_bytes().decode("utf-8", "surrogateescape").split("\n")
-
-
-def _natural(path: Path) -> list[tuple[bool, int, str]]:
-    """`9-x` before `10-x`, as sort -V."""
-    parts = re.findall(r"\d+|\D+", path.name)
-    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
-
-
-def _trimmed(payload: bytes) -> bytes:
-    if len(payload) < FIXED_SIZE:
-        return payload
-    (length,) = LENGTH.unpack_from(payload, FIXED_SIZE - LENGTH.size)
-    return payload[: FIXED_SIZE + length]
-
-
-def _list(payload: bytes) -> int:
-    return int(HEAD.unpack_from(payload.ljust(HEAD.size, b"\0"))[0]) & ~PREPEND
-
-
-def _identity(payload: bytes) -> Rule | bytes:
-    """What is equal for equal rules: the kernel gives some bits of the mask back changed."""
-    try:
-        return replace(decode(payload), prepend=False)
-    except UnknownRule:
-        return _trimmed(payload)
-
-
-def _prepended(payload: bytes) -> bytes:
-    flags, action, count = HEAD.unpack_from(payload)
-    return HEAD.pack(flags | PREPEND, action, count) + payload[HEAD.size :]
-
-
-def _run_start(part: list[Rule | bytes], whole: list[Rule | bytes]) -> int | None:
-    """Where `part` stands in `whole` in one piece, or None."""
-    for start in range(len(whole) - len(part) + 1):
-        if whole[start : start + len(part)] == part:
-            return start
-    return None
-
-
-def _keys(payload: bytes) -> list[str]:
-    try:
-        fields = decode(payload).fields
-    except UnknownRule:
-        return []
-    return [key for found in fields if found.number == KEY for key in str(found.value).split(KEY_SEPARATOR)]
-
-
-def _as_text(payload: bytes, names: Names) -> str:
-    try:
-        return text(decode(payload), names)
-    except UnknownRule as unknown:
-        return f"# {unknown}"

@@ -46,10 +46,18 @@ _NOT_HERE = {
 }
 
 
-def parse(lines: Iterable[str], file: str, names: Names, *, lenient: bool = False) -> list[Command]:
+def parse(
+    lines: Iterable[str],
+    file: str,
+    names: Names,
+    *,
+    lenient: bool = False,
+    wrong: list[RuleError] | None = None,
+) -> list[Command]:
     """The commands of a rules file's lines, in order. Raises RuleError for the first line that is wrong.
 
     lenient: a -c or -i came in a file before. After one of them a line that is wrong becomes a FAULTY command.
+    wrong: takes every error, of lenient lines too, and none is raised.
     """
     commands: list[Command] = []
     for number, line in enumerate(lines, 1):
@@ -57,7 +65,9 @@ def parse(lines: Iterable[str], file: str, names: Names, *, lenient: bool = Fals
         try:
             found = parse_line(line, place, names)
         except RuleError as error:
-            if not lenient:
+            if wrong is not None:
+                wrong.append(error)
+            elif not lenient:
                 raise
             found = [Command(Verb.FAULTY, place, warning=str(error))]
         lenient = lenient or any(command.verb in LENIENT for command in found)

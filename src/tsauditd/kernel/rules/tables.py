@@ -80,6 +80,8 @@ class Value(Enum):
 
 
 EVERYWHERE = frozenset(List) - {List.FILESYSTEM}
+NOT_EXCLUDE = EVERYWHERE - {List.EXCLUDE}
+"""At a field that it does not know the list exclude stops, and the rules behind do nothing (audit_filter)."""
 AT_EXIT = frozenset({List.EXIT, List.IO_URING})
 PROCESS = frozenset({List.USER, List.TASK, List.EXIT, List.IO_URING})
 
@@ -106,13 +108,13 @@ FIELDS: dict[str, FieldType] = dict(
     (
         _field("pid", 0, Value.NUMBER, ORDER, EVERYWHERE),
         _field("uid", 1, Value.UID, ORDER, EVERYWHERE),
-        _field("euid", 2, Value.UID, ORDER, EVERYWHERE),
-        _field("suid", 3, Value.UID, ORDER, EVERYWHERE),
-        _field("fsuid", 4, Value.UID, ORDER, EVERYWHERE),
+        _field("euid", 2, Value.UID, ORDER, NOT_EXCLUDE),
+        _field("suid", 3, Value.UID, ORDER, NOT_EXCLUDE),
+        _field("fsuid", 4, Value.UID, ORDER, NOT_EXCLUDE),
         _field("gid", 5, Value.GID, ORDER, EVERYWHERE),
-        _field("egid", 6, Value.GID, ORDER, EVERYWHERE),
-        _field("sgid", 7, Value.GID, ORDER, EVERYWHERE),
-        _field("fsgid", 8, Value.GID, ORDER, EVERYWHERE),
+        _field("egid", 6, Value.GID, ORDER, NOT_EXCLUDE),
+        _field("sgid", 7, Value.GID, ORDER, NOT_EXCLUDE),
+        _field("fsgid", 8, Value.GID, ORDER, NOT_EXCLUDE),
         _field("auid", 9, Value.UID, ORDER, EVERYWHERE),
         _field("pers", 10, Value.NUMBER, ANY, PROCESS),
         _field("arch", 11, Value.ARCH, EQUALITY, PROCESS - {List.IO_URING}),
@@ -123,12 +125,12 @@ FIELDS: dict[str, FieldType] = dict(
         _field("subj_sen", 16, Value.TEXT, ORDER, EVERYWHERE),
         _field("subj_clr", 17, Value.TEXT, ORDER, EVERYWHERE),
         _field("ppid", 18, Value.NUMBER, ORDER, AT_EXIT),
-        _field("obj_user", 19, Value.TEXT, EQUALITY, PROCESS),
-        _field("obj_role", 20, Value.TEXT, EQUALITY, PROCESS),
-        _field("obj_type", 21, Value.TEXT, EQUALITY, PROCESS),
-        _field("obj_lev_low", 22, Value.TEXT, ORDER, PROCESS),
-        _field("obj_lev_high", 23, Value.TEXT, ORDER, PROCESS),
-        _field("sessionid", 25, Value.SESSION, ORDER, PROCESS),
+        _field("obj_user", 19, Value.TEXT, EQUALITY, AT_EXIT),
+        _field("obj_role", 20, Value.TEXT, EQUALITY, AT_EXIT),
+        _field("obj_type", 21, Value.TEXT, EQUALITY, AT_EXIT),
+        _field("obj_lev_low", 22, Value.TEXT, ORDER, AT_EXIT),
+        _field("obj_lev_high", 23, Value.TEXT, ORDER, AT_EXIT),
+        _field("sessionid", 25, Value.SESSION, ORDER, PROCESS - {List.TASK}),
         _field("fstype", 26, Value.FILESYSTEM, EQUALITY, frozenset({List.FILESYSTEM})),
         _field("devmajor", 100, Value.NUMBER, ORDER, AT_EXIT),
         _field("devminor", 101, Value.NUMBER, ANY, AT_EXIT),
@@ -148,7 +150,7 @@ FIELDS: dict[str, FieldType] = dict(
         _field("a1", 201, Value.ARGUMENT, ANY, PROCESS),
         _field("a2", 202, Value.ARGUMENT, ANY, PROCESS),
         _field("a3", 203, Value.ARGUMENT, ANY, PROCESS),
-        _field("key", 210, Value.KEY, EQUALITY, frozenset(List)),
+        _field("key", 210, Value.KEY, EQUALITY, frozenset(List) - {List.EXCLUDE}),
     )
 )
 FIELD_ALIASES = {"loginuid": "auid"}

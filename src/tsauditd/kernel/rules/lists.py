@@ -1,0 +1,77 @@
+"""The kernel's lists of rules: read, printed, added to and deleted from."""
+
+from dataclasses import replace
+
+from tsauditd.kernel.netlink import Control, using
+from tsauditd.kernel.numbers import Kind
+from tsauditd.kernel.rules.decode import UnknownRule, decode, text
+from tsauditd.kernel.rules.encode import FIXED_SIZE, HEAD, LENGTH
+from tsauditd.kernel.rules.names import Names
+from tsauditd.kernel.rules.rule import Rule
+from tsauditd.kernel.rules.tables import KEY, KEY_SEPARATOR, PREPEND
+
+
+def list_rules(control: Control | None = None) -> list[bytes]:
+    """The payloads of all rules, list after list, in the order in which the kernel tries them."""
+    with using(control) as link:
+        return [_trimmed(payload) for payload in link.ask(Kind.LIST_RULES)]
+
+
+def listing(names: Names, control: Control | None = None) -> list[str]:
+    """All rules as text, as auditctl -l prints them; one that is newer than this program as a comment."""
+    return [as_text(payload, names) for payload in list_rules(control)]
+
+
+def add_rule(payload: bytes, control: Control) -> None:
+    """Adds a rule at the end of its list, or at its beginning when it says so. Raises KernelRefused."""
+    control.tell(Kind.ADD_RULE, payload)
+
+
+def delete_rule(payload: bytes, control: Control) -> None:
+    """Deletes a rule. Raises KernelRefused (ENOENT) when there is none like it."""
+    control.tell(Kind.DEL_RULE, payload)
+
+
+def delete_all(control: Control, key: str | None = None) -> int:
+    """Deletes all rules, or those that have the key; returns how many."""
+    payloads = [payload for payload in list_rules(control) if key is None or key in keys(payload)]
+    for payload in payloads:
+        delete_rule(payload, control)
+    return len(payloads)
+
+
+def list_number(payload: bytes) -> int:
+    """Which of the kernel's lists (tables.List) a payload belongs to."""
+    return int(HEAD.unpack_from(payload.ljust(HEAD.size, b"\0"))[0]) & ~PREPEND
+
+
+def identity(payload: bytes) -> Rule | bytes:
+    """What is equal for equal rules: the kernel gives some bits of the mask back changed."""
+    try:
+        return replace(decode(payload), prepend=False)
+    except UnknownRule:
+        return _trimmed(payload)
+
+
+def keys(payload: bytes) -> list[str]:
+    """The keys of a rule; none for one that is newer than this program."""
+    try:
+        fields = decode(payload).fields
+    except UnknownRule:
+        return []
+    return [key for found in fields if found.number == KEY for key in str(found.value).split(KEY_SEPARATOR)]
+
+
+def _trimmed(payload: bytes) -> bytes:
+    if len(payload) < FIXED_SIZE:
+        return payload
+    (length,) = LENGTH.unpack_from(payload, FIXED_SIZE - LENGTH.size)
+    return payload[: FIXED_SIZE + length]
+
+
+def as_text(payload: bytes, names: Names) -> str:
+    """A rule as auditctl -l prints it; one that is newer than this program as a comment."""
+    try:
+        return text(decode(payload), names)
+    except UnknownRule as unknown:
+        return f"# {unknown}"
