@@ -1,5 +1,7 @@
 //! An event's records opened up: every field in place, which record leads, and who acted.
 
+use std::cell::RefCell;
+
 use crate::assemble::{Event, Part, Span};
 use crate::decode::{hex, syscall_args};
 use crate::fields::{self, Field, name};
@@ -14,8 +16,10 @@ const UNSET: [&[u8]; 3] = [b"4294967295", b"-1", b"unset"];
 #[derive(Debug)]
 pub struct Opened {
     fields: Vec<Field>,
-    /// For each part, where its fields and the enriched ones behind them start and end in `fields`.
-    ranges: Vec<[u32; 3]>,
+    /// For each part, where its fields start and end in `fields`.
+    ranges: Vec<[u32; 2]>,
+    /// The names that an ENRICHED log adds to a part, looked at when one is asked for.
+    tail: RefCell<Tail>,
     /// The fields of the part that tells who acted, by the number of their name; 0 is none.
     actor_fields: [u16; name::COUNT],
     /// The part that gives the event its type, the part that tells who acted, and the SYSCALL.
@@ -33,11 +37,19 @@ pub struct Opened {
     pub known: bool,
 }
 
+/// The fields behind one part's mark, of the part that was asked for last.
+#[derive(Debug, Default)]
+struct Tail {
+    part: Option<usize>,
+    fields: Vec<Field>,
+}
+
 impl Default for Opened {
     fn default() -> Self {
         Self {
             fields: Vec::new(),
             ranges: Vec::new(),
+            tail: RefCell::default(),
             actor_fields: [0; name::COUNT],
             lead: 0,
             actor: 0,
@@ -70,10 +82,33 @@ impl Opened {
     ///
     /// `is_known`: asked with the text of a SYSCALL from `ppid=` on, and the names that an ENRICHED log adds, whether
     /// what is made of it is there already; then this text is left as it is.
-    #[allow(clippy::cast_possible_truncation)] // an event's bytes are bounded far below 4 GiB
     pub fn open(&mut self, event: &Event, mut is_known: impl FnMut(&[u8], &[u8]) -> bool) {
+        self.scan(event, &mut is_known);
+        // Fields of other records are held against the actor's, which must be there then. The kernel writes none such.
+        if self.known && self.has_strays(event) {
+            self.scan(event, &mut |_, _| false);
+        }
+        self.index(event);
+    }
+
+    /// Whether a record beside SYSCALL has more than the one field that is its own.
+    fn has_strays(&self, event: &Event) -> bool {
+        event.parts.iter().enumerate().any(|(place, part)| {
+            let own = match part.kind {
+                kind::CWD => name::CWD,
+                kind::PROCTITLE => name::PROCTITLE,
+                _ => return false,
+            };
+            self.fields(place).iter().any(|field| field.name != own)
+        })
+    }
+
+    /// Finds all fields, but for those that are known.
+    #[allow(clippy::cast_possible_truncation)] // an event's bytes are bounded far below 4 GiB
+    fn scan(&mut self, event: &Event, is_known: &mut dyn FnMut(&[u8], &[u8]) -> bool) {
         self.fields.clear();
         self.ranges.clear();
+        self.tail.get_mut().part = None;
         self.syscall = event
             .parts
             .iter()
@@ -82,7 +117,9 @@ impl Opened {
         self.lead = leader.or(self.syscall).unwrap_or_default();
         self.actor = self.syscall.unwrap_or(self.lead);
         (self.who, self.known) = (None, false);
-        let simple = event.parts.iter().all(|part| is_simple(part.kind));
+        let simple = event.parts.iter().enumerate().all(|(place, part)| {
+            is_simple(part.kind) && (part.kind != kind::SYSCALL || self.syscall == Some(place))
+        });
         for part in &event.parts {
             let start = self.fields.len() as u32;
             if part.kind == kind::SYSCALL && simple && self.who.is_none() {
@@ -94,7 +131,8 @@ impl Opened {
                 let head = self.fields.get(start as usize..).unwrap_or_default();
                 let usual = head
                     .iter()
-                    .all(|field| matches!(field.name, name::ARCH..=name::ITEMS | name::PER));
+                    .all(|field| matches!(field.name, name::ARCH..=name::ITEMS | name::PER))
+                    && is_distinct(head);
                 self.known = usual && is_known(event.at(who), event.at(part.enriched));
                 if !self.known {
                     scan::scan(&event.bytes, who, &mut self.fields);
@@ -106,15 +144,15 @@ impl Opened {
             } else if part.kind != kind::EXECVE {
                 scan::scan(&event.bytes, part.body, &mut self.fields);
             }
-            let middle = self.fields.len() as u32;
-            if part.enriched != Span::default() {
-                scan::scan(&event.bytes, part.enriched, &mut self.fields);
-            }
-            self.ranges.push([start, middle, self.fields.len() as u32]);
+            self.ranges.push([start, self.fields.len() as u32]);
         }
+    }
+
+    /// Notes where the actor's fields are, and which system call it was.
+    fn index(&mut self, event: &Event) {
         self.actor_fields = [0; name::COUNT];
         self.repeated = false;
-        let [start, end, _] = self.ranges.get(self.actor).copied().unwrap_or_default();
+        let [start, end] = self.ranges.get(self.actor).copied().unwrap_or_default();
         for (place, field) in self
             .fields
             .iter()
@@ -150,18 +188,19 @@ impl Opened {
     /// The fields of a part.
     #[must_use]
     pub fn fields(&self, part: usize) -> &[Field] {
-        let [start, end, _] = self.ranges.get(part).copied().unwrap_or_default();
+        let [start, end] = self.ranges.get(part).copied().unwrap_or_default();
         self.fields
             .get(start as usize..end as usize)
             .unwrap_or_default()
     }
+}
 
-    fn enriched(&self, part: usize) -> &[Field] {
-        let [_, start, end] = self.ranges.get(part).copied().unwrap_or_default();
-        self.fields
-            .get(start as usize..end as usize)
-            .unwrap_or_default()
-    }
+/// Whether no known name comes twice.
+fn is_distinct(fields: &[Field]) -> bool {
+    let bits = fields
+        .iter()
+        .fold(0u128, |bits, field| bits | 1 << (field.name & 127));
+    bits.count_ones() as usize == fields.len()
 }
 
 /// An event with its fields.
@@ -279,9 +318,18 @@ impl<'a> View<'a> {
     /// The name that an ENRICHED log gives for the id in the field `label` of a part.
     #[must_use]
     pub fn enriched(&self, part: usize, label: &[u8]) -> Option<&'a [u8]> {
-        let field = self
-            .opened
-            .enriched(part)
+        let part_of = self.event.parts.get(part)?;
+        if part_of.enriched == Span::default() {
+            return None;
+        }
+        let mut tail = self.opened.tail.borrow_mut();
+        if tail.part != Some(part) {
+            tail.part = Some(part);
+            tail.fields.clear();
+            scan::scan(&self.event.bytes, part_of.enriched, &mut tail.fields);
+        }
+        let field = tail
+            .fields
             .iter()
             .find(|field| self.event.at(field.label).eq_ignore_ascii_case(label))?;
         let value = self.value(field);

@@ -33,22 +33,92 @@ names! {
     LPORT = 63 "lport", OBJTYPE = 64 "objtype", NEW_GROUP = 65 "new_group", GRP = 66 "grp", SIG = 67 "sig",
 }
 
-/// The first eight bytes of each literal as a number, and which of its bits count.
-pub(crate) static HEADS: [(u64, u64); name::COUNT] = {
-    let mut heads = [(u64::MAX, 0); name::COUNT];
+/// A name as the scanner looks for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Name {
+    /// Its first eight bytes with the `=` behind it as a number, the lowest first, and which bits of it count.
+    pub head: u64,
+    pub mask: u64,
+    /// All of it, with the `=`.
+    pub text: &'static [u8],
+    pub len: usize,
+}
+
+impl Default for Name {
+    fn default() -> Self {
+        NAMES[0]
+    }
+}
+
+/// The names by number. The one in place 0 is nobody's.
+pub(crate) static NAMES: [Name; name::COUNT] = {
+    let mut names = [Name {
+        head: u64::MAX,
+        mask: 0,
+        text: b"",
+        len: 0,
+    }; name::COUNT];
     let mut number = 1;
     while number < name::COUNT {
-        let (mut word, mut mask, mut at) = (0u64, 0u64, 0);
-        while at < 8 && at < LITERALS[number].len() {
-            word |= (LITERALS[number][at] as u64) << (8 * at);
+        let text = LITERALS[number];
+        let (mut head, mut mask, mut at) = (0u64, 0u64, 0);
+        while at < 8 && at < text.len() {
+            head |= (text[at] as u64) << (8 * at);
             mask |= 0xff << (8 * at);
             at += 1;
         }
-        heads[number] = (word, mask);
+        names[number] = Name {
+            head,
+            mask,
+            text,
+            len: text.len(),
+        };
         number += 1;
     }
-    heads
+    names
 };
+
+/// Places for the names that fit a number of eight bytes with their `=`, some eight for each.
+const SHORT_BITS: u32 = 9;
+
+/// Where in [`SHORT`] a name is looked for first.
+const fn short_place(head: u64) -> usize {
+    (head.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SHORT_BITS)) as usize
+}
+
+/// The numbers of the short names by [`short_place`], and by the next free one where several share a place.
+static SHORT: [u8; 1 << SHORT_BITS] = {
+    let mut places = [name::OTHER; 1 << SHORT_BITS];
+    let mut number = 1;
+    while number < name::COUNT {
+        if NAMES[number].len <= 8 {
+            let mut at = short_place(NAMES[number].head);
+            while places[at] != name::OTHER {
+                at = (at + 1) % places.len();
+            }
+            places[at] = number as u8;
+        }
+        number += 1;
+    }
+    places
+};
+
+/// The number of the known name that stands in the first `length` bytes of `word`, whose next byte is `=`.
+#[inline]
+pub(crate) fn short(word: u64, length: usize) -> Option<u8> {
+    let head = word & u64::MAX.checked_shr(56 - 8 * length as u32)?;
+    let mut at = short_place(head);
+    loop {
+        let number = *SHORT.get(at % SHORT.len())?;
+        if number == name::OTHER {
+            return None;
+        }
+        if NAMES.get(number as usize)?.head == head {
+            return Some(number);
+        }
+        at += 1;
+    }
+}
 
 /// A field: which name, and where name and value stand in the event's bytes.
 #[derive(Debug, Clone, Copy)]

@@ -1,9 +1,9 @@
 //! A record's text to its fields, in place: names, values, and the words that belong to neither.
 
-use memchr::{memchr, memrchr};
+use memchr::{memchr, memchr2, memrchr};
 
 use crate::assembled::Span;
-use crate::fields::{Field, HEADS, LITERALS, name, number};
+use crate::fields::{Field, NAMES, name, number, short};
 use crate::json;
 
 /// Adds the fields of the bytes in `span` of `bytes` to `fields`.
@@ -19,26 +19,20 @@ pub fn scan(bytes: &[u8], span: Span, fields: &mut Vec<Field>) {
 pub fn scan_until(bytes: &[u8], span: Span, stop: u8, fields: &mut Vec<Field>) -> u32 {
     let end = (span.end as usize).min(bytes.len());
     let start = fields.len();
-    let mut first = start;
     let mut scan = Scan {
-        bytes,
+        bytes: bytes.get(..end).unwrap_or_default(),
         at: span.start as usize,
-        end,
         expected: 1,
         inner_end: usize::MAX,
+        first: start,
+        fields,
     };
-    let (head, mask) = HEADS.get(stop as usize).copied().unwrap_or((u64::MAX, 0));
-    loop {
-        scan.skip_blanks();
-        if scan.word() & mask == head {
+    let stop = NAMES.get(stop as usize).copied().unwrap_or_default();
+    while let Some(word) = scan.next_word() {
+        if stop.len > 0 && word & stop.mask == stop.head {
             break;
         }
-        let Some(word) = scan.next() else { break };
-        match word {
-            Word::Field(field) => fields.push(field),
-            Word::Bare(word) => add_bare(bytes, word, first, fields),
-            Word::Message => first = fields.len(),
-        }
+        scan.step(word);
     }
     // One look at the whole record spares one at each value: without escapes, and with no quotes but those around
     // values, every value can stand as it is.
@@ -52,21 +46,17 @@ pub fn scan_until(bytes: &[u8], span: Span, stop: u8, fields: &mut Vec<Field>) -
     u32::try_from(end).unwrap_or(u32::MAX)
 }
 
-enum Word {
-    Field(Field),
-    Bare(Span),
-    /// `msg='` has begun.
-    Message,
-}
-
 struct Scan<'a> {
+    /// Up to the record's end.
     bytes: &'a [u8],
     at: usize,
-    end: usize,
     /// The name that most likely comes next: records keep their order.
     expected: usize,
     /// Where the closing quote of `msg='` stands.
     inner_end: usize,
+    /// Where in `fields` those begin that a word without a name can belong to.
+    first: usize,
+    fields: &'a mut Vec<Field>,
 }
 
 #[allow(clippy::cast_possible_truncation)] // an event's bytes are bounded far below 4 GiB
@@ -79,140 +69,227 @@ fn span(start: usize, end: usize) -> Span {
 
 impl Scan<'_> {
     fn rest(&self) -> &[u8] {
-        self.bytes.get(self.at..self.end).unwrap_or_default()
+        self.bytes.get(self.at..).unwrap_or_default()
     }
 
-    /// The next eight bytes as a number, zeros past the end.
-    fn word(&self) -> u64 {
-        let rest = self.rest();
-        match rest.first_chunk() {
-            Some(word) => u64::from_le_bytes(*word),
-            None => {
-                let mut word = [0; 8];
-                word.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-                u64::from_le_bytes(word)
-            }
+    /// Where the field at hand must end: at the end of `msg='...'` inside it.
+    #[inline]
+    fn limit(&self) -> usize {
+        if self.at < self.inner_end {
+            self.bytes.len().min(self.inner_end)
+        } else {
+            self.bytes.len()
         }
     }
 
-    fn skip_blanks(&mut self) {
-        while let Some(byte) = self.rest().first() {
-            match byte {
+    /// Passes over blanks. Returns the next eight bytes as a number, zeros past the end; `None` at the end.
+    #[inline]
+    fn next_word(&mut self) -> Option<u64> {
+        loop {
+            let word = eight(self.rest());
+            match word as u8 {
                 b' ' => self.at += 1,
                 b'\'' if self.at == self.inner_end => self.at += 1,
-                _ => return,
+                _ => return (self.at < self.bytes.len()).then_some(word),
             }
         }
     }
 
-    /// The next word; blanks were skipped.
-    fn next(&mut self) -> Option<Word> {
-        if self.at >= self.end {
-            return None;
-        }
-        // The next name in order, or the one after it: fields are left out more often than moved.
-        let next = self.word();
-        for guess in self.expected..self.expected + 2 {
-            if let (Some((head, mask)), Some(literal)) = (HEADS.get(guess), LITERALS.get(guess))
-                && next & mask == *head
-                && (literal.len() <= 8 || self.rest().starts_with(literal))
-            {
-                let start = self.at;
-                self.at += literal.len();
-                self.expected = guess + 1;
-                #[allow(clippy::cast_possible_truncation)] // there are fewer than 256 names
-                return Some(self.value(guess as u8, span(start, self.at - 1)));
-            }
-        }
+    /// Reads the next field, which begins with the bytes in `word`.
+    #[inline]
+    fn step(&mut self, word: u64) {
         let start = self.at;
-        let limit = self.limit();
-        let text = self.bytes.get(start..limit).unwrap_or_default();
-        let stop = text
-            .iter()
-            .position(|byte| matches!(byte, b'=' | b' '))
-            .unwrap_or(text.len());
+        if let Some(name) = NAMES.get(self.expected)
+            && word & name.mask == name.head
+            && (name.len <= 8 || self.rest().starts_with(name.text))
+        {
+            #[allow(clippy::cast_possible_truncation)] // there are fewer than 256 names
+            return self.named(self.expected as u8, start, start + name.len - 1);
+        }
+        let (signs, blanks) = (matches(word, b'='), matches(word, b' '));
+        let length = signs.trailing_zeros() as usize / 8;
+        if signs != 0
+            && (blanks == 0 || signs.trailing_zeros() < blanks.trailing_zeros())
+            && start + length < self.limit()
+            && let Some(number) = short(word, length)
+        {
+            return self.named(number, start, start + length);
+        }
+        self.unusual(start);
+    }
+
+    /// A field whose name is known, and was found between `start` and `sign`, where its `=` is.
+    #[inline]
+    fn named(&mut self, number: u8, start: usize, sign: usize) {
+        self.at = sign + 1;
+        self.expected = number as usize + 1;
+        if number == name::MSG && self.rest().first() == Some(&b'\'') {
+            return self.enter_message();
+        }
+        self.value(number, span(start, sign));
+    }
+
+    /// A long name, one that is not known, or a word without any.
+    fn unusual(&mut self, start: usize) {
+        let text = self.bytes.get(start..self.limit()).unwrap_or_default();
+        let stop = memchr2(b'=', b' ', text).unwrap_or(text.len());
         if text.get(stop) == Some(&b'=') && stop > 0 {
             // Older programs put parentheses around a list of fields: (hostname=?, addr=?).
-            let label = span(
-                start + usize::from(text.first() == Some(&b'(') && stop > 1),
-                start + stop,
-            );
-            let name = number(
-                self.bytes
-                    .get(label.start as usize..label.end as usize)
-                    .unwrap_or_default(),
-            );
-            self.at = start + stop + 1;
-            if name != name::OTHER {
-                self.expected = name as usize + 1;
+            let first = start + usize::from(text.first() == Some(&b'(') && stop > 1);
+            let sign = start + stop;
+            let number = number(self.bytes.get(first..sign).unwrap_or_default());
+            if number != name::OTHER {
+                return self.named(number, first, sign);
             }
-            if name == name::MSG && self.rest().first() == Some(&b'\'') {
-                return Some(self.enter_message());
-            }
-            return Some(self.value(name, label));
+            self.at = sign + 1;
+            return self.value(number, span(first, sign));
         }
         if text.first() == Some(&b'{') {
-            return Some(self.braces(start, limit));
+            let word = self.braces(start);
+            return self.add_bare(word);
         }
         // Past the `=` of a name that is empty, so that every step moves on.
         let stop = if stop == 0 {
-            text.iter()
-                .position(|byte| *byte == b' ')
-                .unwrap_or(text.len())
+            memchr(b' ', text).unwrap_or(text.len())
         } else {
             stop
         };
         self.at = start + stop;
-        Some(Word::Bare(span(start, start + stop)))
-    }
-
-    /// Where the field at hand must end: at the end of `msg='...'` inside it.
-    fn limit(&self) -> usize {
-        if self.at < self.inner_end {
-            self.end.min(self.inner_end)
-        } else {
-            self.end
-        }
+        self.add_bare(span(start, start + stop));
     }
 
     /// Steps into `msg='...'`: it ends at the record's last quote, as what is inside may hold quotes of its own.
-    fn enter_message(&mut self) -> Word {
+    fn enter_message(&mut self) {
         self.at += 1;
-        self.inner_end = memrchr(b'\'', self.rest()).map_or(self.end, |last| self.at + last);
-        Word::Message
+        let end = self.bytes.len();
+        self.inner_end = memrchr(b'\'', self.rest()).map_or(end, |last| self.at + last);
+        self.first = self.fields.len();
     }
 
-    fn value(&mut self, name: u8, label: Span) -> Word {
-        let limit = self.limit();
-        let text = self.bytes.get(self.at..limit).unwrap_or_default();
+    #[inline]
+    fn value(&mut self, name: u8, label: Span) {
         let start = self.at;
-        if let [b'"', inside @ ..] = text
-            && let Some(length) = memchr(b'"', inside)
-        {
+        let text = self.bytes.get(start..self.limit()).unwrap_or_default();
+        let inner = match text {
+            [b'"', inside @ ..] => position(inside, b'"'),
+            _ => None,
+        };
+        let value = if let Some(length) = inner {
             self.at = start + length + 2;
-            return Word::Field(Field {
-                name,
-                quoted: true,
-                plain: false,
-                label,
-                value: span(start + 1, start + 1 + length),
-            });
-        }
-        if text.first() == Some(&b'{') {
-            let Word::Bare(value) = self.braces(start, limit) else {
-                return Word::Bare(label);
-            };
-            return Word::Field(Field {
-                name,
-                quoted: false,
-                plain: false,
-                label,
-                value,
-            });
-        }
-        let length = short_word(text);
+            span(start + 1, start + 1 + length)
+        } else if text.first() == Some(&b'{') {
+            self.braces(start)
+        } else {
+            let length = position(text, b' ').unwrap_or(text.len());
+            self.at = start + length;
+            span(
+                start,
+                start + trimmed(text.get(..length).unwrap_or_default()),
+            )
+        };
+        self.fields.push(Field {
+            name,
+            quoted: inner.is_some(),
+            plain: false,
+            label,
+            value,
+        });
+    }
+
+    /// `{ a b c }` as one word.
+    fn braces(&mut self, start: usize) -> Span {
+        let text = self.bytes.get(start..self.limit()).unwrap_or_default();
+        let length = memchr(b'}', text).map_or(text.len(), |last| last + 1);
         self.at = start + length;
-        let mut value = text.get(..length).unwrap_or_default();
+        span(start, start + length)
+    }
+
+    /// Finds a place for a word without a name.
+    fn add_bare(&mut self, word: Span) {
+        let (first, fields) = (self.first, &mut *self.fields);
+        let text = self
+            .bytes
+            .get(word.start as usize..word.end as usize)
+            .unwrap_or_default();
+        let own = |name, value| Field {
+            name,
+            quoted: false,
+            plain: false,
+            label: Span::default(),
+            value,
+        };
+        let access = fields.len() > first
+            && fields
+                .get(first)
+                .is_some_and(|field| field.name == name::SERESULT || field.name == name::MESSAGE);
+        match text {
+            b"avc:" | b":" | b"," => {}
+            b"for" if access => {}
+            b"denied" | b"granted" if fields.len() == first => {
+                fields.push(own(name::SERESULT, word))
+            }
+            [b'{', inside @ .., b'}'] => {
+                let lead = inside.len() - inside.trim_ascii_start().len();
+                let length = inside.trim_ascii().len();
+                let start = word.start as usize + 1 + lead;
+                fields.push(own(name::SEPERMS, span(start, start + length)));
+            }
+            _ => match fields.get_mut(first..).and_then(<[Field]>::last_mut) {
+                Some(last)
+                    if !last.quoted
+                        && last.name != name::SEPERMS
+                        && last.name != name::SERESULT =>
+                {
+                    last.value.end = word.end;
+                }
+                _ => fields.push(own(name::MESSAGE, word)),
+            },
+        }
+    }
+}
+
+/// The first eight bytes as a number, the lowest first; zeros past the end.
+#[inline]
+fn eight(text: &[u8]) -> u64 {
+    match text.first_chunk() {
+        Some(word) => u64::from_le_bytes(*word),
+        None => text
+            .iter()
+            .rev()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
+}
+
+/// The high bit of each byte of `word` that is `byte`: the lowest that stands is right, whatever stands above it
+/// (Hacker's Delight, 6-1).
+#[inline]
+fn matches(word: u64, byte: u8) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    let other = word ^ (ONES * u64::from(byte));
+    other.wrapping_sub(ONES) & !other & (ONES << 7)
+}
+
+/// Where `byte` is: as memchr, for the few bytes that most values have.
+#[inline]
+fn position(text: &[u8], byte: u8) -> Option<usize> {
+    let (words, rest) = text.as_chunks::<8>();
+    for (place, word) in words.iter().enumerate().take(4) {
+        let found = matches(u64::from_le_bytes(*word), byte);
+        if found != 0 {
+            return Some(place * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    if words.len() <= 4 {
+        let found = rest.iter().position(|other| *other == byte);
+        return found.map(|at| words.len() * 8 + at);
+    }
+    memchr(byte, text)
+}
+
+/// The length of a value without the commas behind it and without a parenthesis that it did not open.
+#[inline]
+fn trimmed(mut value: &[u8]) -> usize {
+    if matches!(value.last(), Some(b',' | b')')) {
         while let [head @ .., b','] = value {
             value = head;
         }
@@ -221,78 +298,8 @@ impl Scan<'_> {
         {
             value = head;
         }
-        Word::Field(Field {
-            name,
-            quoted: false,
-            plain: false,
-            label,
-            value: span(start, start + value.len()),
-        })
     }
-
-    /// `{ a b c }` as one word.
-    fn braces(&mut self, start: usize, limit: usize) -> Word {
-        let text = self.bytes.get(start..limit).unwrap_or_default();
-        let length = memchr(b'}', text).map_or(text.len(), |last| last + 1);
-        self.at = start + length;
-        Word::Bare(span(start, start + length))
-    }
-}
-
-/// Length of the text up to a blank, eight bytes at a time (Hacker's Delight, 6-1).
-fn short_word(text: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    let (words, rest) = text.as_chunks::<8>();
-    for (place, word) in words.iter().enumerate() {
-        let blank = u64::from_le_bytes(*word) ^ (ONES * u64::from(b' '));
-        // The lowest bit that stands is right, whatever stands above it.
-        let found = blank.wrapping_sub(ONES) & !blank & (ONES << 7);
-        if found != 0 {
-            return place * 8 + found.trailing_zeros() as usize / 8;
-        }
-    }
-    let tail = rest
-        .iter()
-        .position(|byte| *byte == b' ')
-        .unwrap_or(rest.len());
-    words.len() * 8 + tail
-}
-
-/// Finds a place for a word without a name.
-fn add_bare(bytes: &[u8], word: Span, first: usize, fields: &mut Vec<Field>) {
-    let text = bytes
-        .get(word.start as usize..word.end as usize)
-        .unwrap_or_default();
-    let own = |name, value| Field {
-        name,
-        quoted: false,
-        plain: false,
-        label: Span::default(),
-        value,
-    };
-    let access = fields.len() > first
-        && fields
-            .get(first)
-            .is_some_and(|field| field.name == name::SERESULT || field.name == name::MESSAGE);
-    match text {
-        b"avc:" | b":" | b"," => {}
-        b"for" if access => {}
-        b"denied" | b"granted" if fields.len() == first => fields.push(own(name::SERESULT, word)),
-        [b'{', inside @ .., b'}'] => {
-            let lead = inside.len() - inside.trim_ascii_start().len();
-            let length = inside.trim_ascii().len();
-            let start = word.start as usize + 1 + lead;
-            fields.push(own(name::SEPERMS, span(start, start + length)));
-        }
-        _ => match fields.get_mut(first..).and_then(<[Field]>::last_mut) {
-            Some(last)
-                if !last.quoted && last.name != name::SEPERMS && last.name != name::SERESULT =>
-            {
-                last.value.end = word.end;
-            }
-            _ => fields.push(own(name::MESSAGE, word)),
-        },
-    }
+    value.len()
 }
 
 #[cfg(test)]

@@ -136,10 +136,12 @@ impl Data {
                 _ => call.map(|call| call.name().as_bytes()),
             };
             let label = fields::literal(number);
-            match (known, view.enriched(actor, label)) {
-                (Some(known), _) => self.data.add(label, known, true),
-                (None, Some(foreign)) => self.data.add(label, foreign, false),
-                (None, None) => self.data.add(label, raw, field.plain),
+            if let Some(known) = known {
+                self.data.add(label, known, true);
+            } else if let Some(foreign) = view.enriched(actor, label) {
+                self.data.add(label, foreign, false);
+            } else {
+                self.data.add(label, raw, field.plain);
             }
         }
         self.behind(call, arch, &values);

@@ -6,6 +6,8 @@ use crate::json::{self, Object};
 /// One name and value that wait to be written, where they stand in the pool's bytes.
 #[derive(Debug, Clone, Copy)]
 struct Item {
+    /// The name's first eight bytes as a number, the first highest: in the order of the names.
+    head: u64,
     label: u32,
     value: u32,
     end: u32,
@@ -38,6 +40,7 @@ impl Pool {
         self.bytes.extend_from_slice(text);
         let (end, place) = (self.bytes.len() as u32, self.items.len() as u32);
         self.items.push(Item {
+            head: head(name),
             label,
             value,
             end,
@@ -52,15 +55,17 @@ impl Pool {
         let part = |from: u32, to: u32| bytes.get(from as usize..to as usize).unwrap_or_default();
         let label = |item: &Item| part(item.label, item.value);
         let value = |item: &Item| part(item.value, item.end);
-        if !self.items.is_sorted_by(|a, b| label(a) <= label(b)) {
+        // Most names differ in their first eight bytes.
+        let order = |a: &Item, b: &Item| a.head.cmp(&b.head).then_with(|| label(a).cmp(label(b)));
+        if !self.items.is_sorted_by(|a, b| order(a, b).is_le()) {
             self.items
-                .sort_by(|a, b| (label(a), a.place).cmp(&(label(b), b.place)));
+                .sort_unstable_by(|a, b| order(a, b).then(a.place.cmp(&b.place)));
         }
         let mut rest = self.items.as_slice();
         while let Some((first, after)) = rest.split_first() {
             let more = after
                 .iter()
-                .take_while(|item| label(item) == label(first))
+                .take_while(|item| order(item, first).is_eq())
                 .count();
             let (same, next) = after.split_at(more);
             rest = next;
@@ -82,6 +87,17 @@ impl Pool {
                 }
                 pen.out.push(b']');
             }
+        }
+    }
+}
+
+/// The first eight bytes as a number, the first highest; zeros past the end.
+fn head(name: &[u8]) -> u64 {
+    match name.first_chunk() {
+        Some(head) => u64::from_be_bytes(*head),
+        None => {
+            let read = |word, byte: &u8| word << 8 | u64::from(*byte);
+            name.iter().fold(0, read) << (64 - 8 * name.len()).min(63)
         }
     }
 }
