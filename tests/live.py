@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -80,16 +80,18 @@ def running(
     *words: str,
     key: str | None = None,
     observe: bool = False,
+    through: Sequence[str] = (),
     stdout: int | IO[bytes] = subprocess.DEVNULL,
 ) -> Iterator[Daemon]:
     """Starts `tsauditd run WORDS` and waits until it reads and a rule with `key` is loaded; kills it at the end.
 
-    `observe`: it is to come to the multicast group rather than to have the audit pid.
+    `observe`: it is to come to the multicast group rather than to have the audit pid. `through`: a command that
+    becomes the one in the words behind it.
     """
     errors = tmp_path / f"stderr-{time.monotonic_ns()}"
     with errors.open("wb") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tsauditd", "run", *words],
+            [*through, sys.executable, "-m", "tsauditd", "run", *words],
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,

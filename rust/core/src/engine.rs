@@ -4,7 +4,7 @@ use crate::assemble::{Assembler, Event, Source};
 use crate::ecs::{Host, Renderer};
 use crate::line::{Line, line, lines_within};
 use crate::packet::{Packet, packet};
-use crate::record::{Headers, Record};
+use crate::record::{Headers, Record, kind};
 use crate::system::System;
 use crate::timeline::Spans;
 
@@ -254,6 +254,9 @@ impl Engine {
 
     fn record(&mut self, record: &Record<'_>, now: u64) {
         self.counters.records += 1;
+        if works_on_accounts(record.kind) {
+            self.system.accounts_changed();
+        }
         self.assembler.push(record, now, &mut self.done);
         if !self.done.is_empty() {
             self.write();
@@ -269,6 +272,7 @@ impl Engine {
             let wanted = self.settings.since.is_none_or(|since| time >= since)
                 && self.settings.until.is_none_or(|until| time < until);
             if wanted {
+                self.system.at(time);
                 let start = self.out.len();
                 let written = self
                     .renderer
@@ -297,4 +301,18 @@ impl Engine {
             self.unreadable.push(Unreadable { line, reason, text });
         }
     }
+}
+
+/// Whether programs write a record of this type when users or groups are made, changed or removed.
+fn works_on_accounts(kind: u16) -> bool {
+    matches!(
+        kind,
+        kind::USER_MGMT | kind::USER_CHAUTHTOK | kind::ADD_USER
+            ..=kind::DEL_GROUP
+                | kind::CHGRP_ID
+                | kind::GRP_MGMT
+                | kind::GRP_CHAUTHTOK
+                | kind::ACCT_LOCK
+                | kind::ACCT_UNLOCK
+    )
 }

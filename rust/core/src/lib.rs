@@ -18,6 +18,7 @@ pub mod fields;
 pub mod gaps;
 pub mod json;
 pub mod line;
+pub mod names;
 pub mod packet;
 pub mod record;
 pub mod scan;

@@ -5,7 +5,18 @@ pub mod kind {
     #![allow(missing_docs)]
     pub const USER: u16 = 1005;
     pub const LOGIN: u16 = 1006;
+    pub const USER_MGMT: u16 = 1102;
+    pub const USER_CHAUTHTOK: u16 = 1108;
+    pub const ADD_USER: u16 = 1114;
+    pub const DEL_USER: u16 = 1115;
+    pub const ADD_GROUP: u16 = 1116;
+    pub const DEL_GROUP: u16 = 1117;
+    pub const CHGRP_ID: u16 = 1119;
     pub const USER_TTY: u16 = 1124;
+    pub const GRP_MGMT: u16 = 1132;
+    pub const GRP_CHAUTHTOK: u16 = 1133;
+    pub const ACCT_LOCK: u16 = 1135;
+    pub const ACCT_UNLOCK: u16 = 1136;
     /// What auditd writes of itself, numbered by itself.
     pub const DAEMON_FIRST: u16 = 1200;
     pub const DAEMON_LAST: u16 = 1299;

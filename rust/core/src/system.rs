@@ -6,7 +6,13 @@ pub trait System {
     fn user(&mut self, id: u32) -> Option<&str>;
     /// The name of a group id.
     fn group(&mut self, id: u32) -> Option<&str>;
-    /// Changes whenever an answer given before may have changed.
+    /// The event that is asked about from now on happened at `time`, in milliseconds since the epoch: names are those
+    /// of that moment, as far as they are known.
+    fn at(&mut self, _time: u64) {}
+    /// A record told of work on accounts: names may be others from now on.
+    fn accounts_changed(&mut self) {}
+    /// Changes whenever an answer given before may have changed; stays the same from one call of [`System::at`] to
+    /// the next.
     fn generation(&self) -> u64 {
         0
     }

@@ -3,10 +3,12 @@
 //! Everything that asks the system (sockets, clocks, names of users) lives in this crate; the core has none of it.
 
 mod arena;
+mod asking;
 mod counters;
 mod decoder;
 mod listener;
 mod live;
+mod local;
 mod nss;
 mod outbox;
 mod reader;

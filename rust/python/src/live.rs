@@ -1,182 +1,235 @@
-//! Names for live events. The reading thread never waits for one: a directory server that is down must not stop the
-//! audit stream. Another thread asks; what is not known yet has no name in this event and has it in the next.
+//! Names for live events, as they were when the event happened. The reading thread never waits for one: a directory
+//! server that is down must not stop the audit stream. The local files are read here, which takes microseconds; for
+//! other names other threads ask, and what is not known yet has no name in this event and has it in a later one.
 
-use std::fs;
-use std::path::Path;
-use std::sync::atomic::{
-    AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
-};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tsauditd_core::System;
+use tsauditd_core::names::{Generations, Named};
 
-use crate::nss::{IdMap, Kind, UNSET, name_of};
+use crate::asking::Asking;
+use crate::local::LocalFile;
+use crate::nss::{Answer, IdMap, Kind, UNSET};
 
 /// A name is asked for again after this; the old one is used until the answer is there.
 const NAMED_MS: u64 = 10 * 60 * 1000;
 
-/// An id without a name is asked for again after this: accounts are made while we run.
+/// An id without a name, or whose question failed, is asked for again after this: accounts are made while we run.
 const NAMELESS_MS: u64 = 30 * 1000;
 
-/// An id whose question found the queue full is asked for again after this.
-const REFUSED_MS: u64 = 1000;
+/// An id whose question found the queue full is asked for again after this, as is one whose question is older than a
+/// record of work on accounts.
+const SOON_MS: u64 = 1000;
 
-/// Ids remembered for each kind, and questions that may wait.
+/// How often the local files are looked at while events come; for some time after a record of work on accounts, each
+/// millisecond.
+const LOOK_MS: u64 = 100;
+const ATTENTIVE_MS: u64 = 2000;
+
+/// Ids remembered for each kind.
 const REMEMBERED_IDS: usize = 1 << 14;
-const WAITING_QUESTIONS: usize = 1 << 10;
 
+#[derive(Default)]
 struct Known {
-    name: Option<Box<str>>,
+    named: Named,
+    /// It is in the local file, which is watched; nobody is asked.
+    local: bool,
+    /// When it was asked for last and is to be next, on the steady clock.
+    asked: u64,
     ask_at: u64,
 }
 
-type Answer = (Kind, u32, Option<String>);
+/// The ids of one kind.
+struct Ids {
+    file: LocalFile,
+    known: IdMap<Known>,
+}
 
-/// Answers on their way back.
-#[derive(Default)]
-struct Answers {
-    /// How many were ever given.
-    given: AtomicU64,
-    list: Mutex<Vec<Answer>>,
+impl Ids {
+    fn new(path: &'static str, database: &'static str) -> Self {
+        Self {
+            file: LocalFile::new(path, database),
+            known: IdMap::default(),
+        }
+    }
+
+    /// Reads the local file if it has changed.
+    fn look(&mut self, generations: &mut Generations) {
+        let Some(listed) = self.file.changed() else {
+            return;
+        };
+        let (names, since) = (listed.names, listed.since);
+        for (id, known) in &mut self.known {
+            if known.local && names.binary_search_by_key(id, |(id, _)| *id).is_err() {
+                *known = Known {
+                    named: std::mem::take(&mut known.named),
+                    ..Known::default()
+                };
+                if let Some(since) = known.named.rename(None, since) {
+                    generations.change(since);
+                }
+            }
+        }
+        for (id, name) in names {
+            match self.known.entry(id) {
+                Entry::Occupied(mut entry) => {
+                    let known = entry.get_mut();
+                    known.local = true;
+                    if let Some(since) = known.named.rename(Some(name), since) {
+                        generations.change(since);
+                    }
+                }
+                Entry::Vacant(entry) => {
+                    entry.insert(Known {
+                        named: Named::new(Some(name)),
+                        local: true,
+                        ..Known::default()
+                    });
+                }
+            }
+        }
+        generations.renew();
+    }
+
+    /// Takes an answer that came before the event of `time`.
+    fn learn(
+        &mut self,
+        id: u32,
+        answer: Answer,
+        now: u64,
+        time: u64,
+        generations: &mut Generations,
+    ) {
+        let Some(known) = self.known.get_mut(&id).filter(|known| !known.local) else {
+            return;
+        };
+        let (name, again) = match answer {
+            Answer::Name(name) => (Some(name.into_boxed_str()), NAMED_MS),
+            Answer::Nobody => (None, NAMELESS_MS),
+            Answer::Failed => (known.named.last().map(Box::from), NAMELESS_MS),
+        };
+        known.ask_at = now + again;
+        if known.named.last().is_none() && known.named.always() {
+            known.named = Named::new(name); // it only was not known
+        } else if let Some(since) = known.named.rename(name, time) {
+            generations.change(since);
+        }
+    }
+
+    /// Forgets the ids without a name: a flood of made-up ids does not cost the real ones their names.
+    fn make_room(&mut self) {
+        self.known.retain(|_, known| known.named.last().is_some());
+        if self.known.len() > REMEMBERED_IDS / 4 * 3 {
+            self.known.clear();
+            self.file.forget();
+        }
+    }
 }
 
 /// The names known so far.
 pub struct LiveNames {
-    users: IdMap<Known>,
-    groups: IdMap<Known>,
-    questions: SyncSender<(Kind, u32)>,
-    answers: Arc<Answers>,
-    /// How many answers were given when they were last taken.
-    learned: u64,
+    users: Ids,
+    groups: Ids,
+    asking: Asking,
+    generations: Generations,
+    /// The event's time since the epoch; all others here are on the steady clock.
+    time: u64,
     now_ms: Arc<AtomicU64>,
-}
-
-/// Answers questions until nobody can ask any more. Sleeps while there is none.
-fn answer(questions: &Receiver<(Kind, u32)>, answers: &Answers) {
-    for (kind, id) in questions {
-        let name = name_of(kind, id);
-        answers
-            .list
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((kind, id, name));
-        answers.given.fetch_add(1, Release);
-    }
-}
-
-/// The ids and names of a local file in the form `name:password:id:...` (passwd(5), group(5)); none if unreadable.
-fn local_names(path: &Path) -> impl Iterator<Item = (u32, Box<str>)> {
-    let bytes = fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    let names: Vec<_> = text
-        .lines()
-        .filter_map(|line| {
-            let mut words = line.split(':');
-            let (name, _, id) = (words.next()?, words.next()?, words.next()?);
-            Some((id.parse().ok()?, Box::from(name)))
-        })
-        .take(REMEMBERED_IDS / 2)
-        .collect();
-    names.into_iter().rev() // of two names with one id, the first counts
+    /// When the files are looked at next, and until when closely.
+    look_at: u64,
+    attentive_until: u64,
+    /// When a record last told of work on accounts.
+    told: u64,
+    /// When the first of the names that were given grows old.
+    due: u64,
 }
 
 impl LiveNames {
-    /// Starts the asking thread, which ends with these names, and reads the local files. `now_ms` is kept by the
-    /// reading thread. A thread that cannot be started leaves the local names.
+    /// Starts the asking threads, which end with these names, and reads the local files. `now_ms` is kept by the
+    /// reading thread. Threads that cannot be started leave the local names.
     pub fn start(now_ms: Arc<AtomicU64>) -> Self {
-        let (questions, asked) = sync_channel(WAITING_QUESTIONS);
-        let answers = Arc::new(Answers::default());
-        let theirs = Arc::clone(&answers);
-        // Not joined: a question to a dead server may take minutes.
-        let _ = std::thread::Builder::new()
-            .name("names".into())
-            .spawn(move || answer(&asked, &theirs));
-        let ask_at = now_ms.load(Relaxed) + NAMED_MS;
-        let read = |path| {
-            local_names(Path::new(path))
-                .map(|(id, name)| {
-                    (
-                        id,
-                        Known {
-                            name: Some(name),
-                            ask_at,
-                        },
-                    )
-                })
-                .collect()
-        };
-        Self {
-            users: read("/etc/passwd"),
-            groups: read("/etc/group"),
-            questions,
-            answers,
-            learned: 0,
+        let mut names = Self {
+            users: Ids::new("/etc/passwd", "passwd"),
+            groups: Ids::new("/etc/group", "group"),
+            asking: Asking::start(),
+            generations: Generations::default(),
+            time: 0,
             now_ms,
+            look_at: 0,
+            attentive_until: 0,
+            told: 0,
+            due: u64::MAX,
+        };
+        names.look();
+        names
+    }
+
+    fn now(&self) -> u64 {
+        self.now_ms.load(Relaxed)
+    }
+
+    fn ids(&mut self, kind: Kind) -> &mut Ids {
+        match kind {
+            Kind::User => &mut self.users,
+            Kind::Group => &mut self.groups,
         }
     }
 
+    fn look(&mut self) {
+        let now = self.now();
+        let attentive = now < self.attentive_until;
+        self.look_at = now + if attentive { 1 } else { LOOK_MS };
+        self.users.look(&mut self.generations);
+        self.groups.look(&mut self.generations);
+    }
+
     fn learn(&mut self) {
-        // Never waited for, not even for a push: the next look-up comes soon.
-        let Ok(mut list) = self.answers.list.try_lock() else {
+        let answers = self.asking.take();
+        if answers.is_empty() {
             return;
-        };
-        self.learned = self.answers.given.load(Relaxed);
-        let now = self.now_ms.load(Relaxed);
-        for (kind, id, name) in list.drain(..) {
-            let known = match kind {
+        }
+        let (now, time) = (self.now(), self.time);
+        for (kind, id, answer) in answers {
+            let ids = match kind {
                 Kind::User => &mut self.users,
                 Kind::Group => &mut self.groups,
             };
-            let ask_at = now
-                + if name.is_some() {
-                    NAMED_MS
-                } else {
-                    NAMELESS_MS
-                };
-            known.insert(
-                id,
-                Known {
-                    name: name.map(String::into_boxed_str),
-                    ask_at,
-                },
-            );
+            ids.learn(id, answer, now, time, &mut self.generations);
         }
+        self.generations.renew();
     }
 
     fn name(&mut self, kind: Kind, id: u32) -> Option<&str> {
         if id == UNSET {
             return None;
         }
-        if self.answers.given.load(Acquire) != self.learned {
-            self.learn();
+        if !self.ids(kind).known.contains_key(&id) {
+            if self.ids(kind).known.len() >= REMEMBERED_IDS {
+                self.ids(kind).make_room();
+            }
+            // It may have been made this very moment.
+            self.look();
         }
-        let now = self.now_ms.load(Relaxed);
+        let (now, told, time) = (self.now(), self.told, self.time);
         let known = match kind {
-            Kind::User => &mut self.users,
-            Kind::Group => &mut self.groups,
+            Kind::User => self.users.known.entry(id).or_default(),
+            Kind::Group => self.groups.known.entry(id).or_default(),
         };
-        if known.len() >= REMEMBERED_IDS && !known.contains_key(&id) {
-            make_room(known);
+        if !known.local {
+            let mut ask_at = known.ask_at;
+            if known.asked <= told {
+                ask_at = ask_at.min(known.asked + SOON_MS);
+            }
+            if now >= ask_at {
+                let asked = self.asking.ask(kind, id);
+                ask_at = now + if asked { NAMELESS_MS } else { SOON_MS };
+                (known.asked, known.ask_at) = (now, ask_at);
+            }
+            self.due = self.due.min(ask_at);
         }
-        let entry = known.entry(id).or_insert(Known {
-            name: None,
-            ask_at: 0,
-        });
-        if now >= entry.ask_at {
-            let asked = self.questions.try_send((kind, id)).is_ok();
-            entry.ask_at = now + if asked { NAMELESS_MS } else { REFUSED_MS };
-        }
-        entry.name.as_deref()
-    }
-}
-
-/// Forgets the ids without a name: a flood of made-up ids does not cost the real ones their names.
-fn make_room(known: &mut IdMap<Known>) {
-    known.retain(|_, entry| entry.name.is_some());
-    if known.len() > REMEMBERED_IDS / 4 * 3 {
-        known.clear();
+        known.named.at(time)
     }
 }
 
@@ -189,9 +242,30 @@ impl System for LiveNames {
         self.name(Kind::Group, gid)
     }
 
-    /// Changes with each answer, and by the clock so that whoever keeps names asks again for what grew old here.
+    fn at(&mut self, time: u64) {
+        self.time = time;
+        let now = self.now();
+        if now >= self.look_at {
+            self.look();
+        }
+        self.learn();
+        if now >= self.due {
+            self.due = u64::MAX; // whoever is asked about again sets the next
+            self.generations.renew();
+        }
+        self.generations.at(time);
+    }
+
+    fn accounts_changed(&mut self) {
+        self.told = self.now();
+        self.attentive_until = self.told + ATTENTIVE_MS;
+        self.look();
+        if self.due < u64::MAX {
+            self.generations.renew();
+        }
+    }
+
     fn generation(&self) -> u64 {
-        let clock = self.now_ms.load(Relaxed) / NAMELESS_MS;
-        (clock << 40).wrapping_add(self.answers.given.load(Acquire))
+        self.generations.current()
     }
 }

@@ -49,16 +49,37 @@ impl Hasher for IdHasher {
 /// A map from ids.
 pub type IdMap<V> = HashMap<u32, V, BuildHasherDefault<IdHasher>>;
 
+/// What the name service says of an id.
+pub enum Answer {
+    Name(String),
+    /// There is no such user or group.
+    Nobody,
+    /// It could not be asked: a server is down.
+    Failed,
+}
+
+impl Answer {
+    fn name(self) -> Option<String> {
+        match self {
+            Self::Name(name) => Some(name),
+            Self::Nobody | Self::Failed => None,
+        }
+    }
+}
+
 /// Asks with a buffer that grows until the entry fits. `ask` fills the buffer and returns the C function's result and
-/// the name it found, copied.
-fn with_buffer(mut ask: impl FnMut(&mut [c_char]) -> (c_int, Option<String>)) -> Option<String> {
+/// the name it found, copied. Of the results, getpwuid(3) lists these for "not found".
+fn with_buffer(mut ask: impl FnMut(&mut [c_char]) -> (c_int, Option<String>)) -> Answer {
     let mut buffer: Vec<c_char> = vec![0; 1024];
     loop {
         match ask(&mut buffer) {
-            (0, name) => return name,
+            (0, Some(name)) => return Answer::Name(name),
+            (0 | libc::ENOENT | libc::ESRCH | libc::EBADF | libc::EPERM, _) => {
+                return Answer::Nobody;
+            }
             (libc::ERANGE, _) if buffer.len() < ANSWER_BYTES => buffer.resize(buffer.len() * 4, 0),
             (libc::EINTR, _) => {}
-            _ => return None,
+            _ => return Answer::Failed,
         }
     }
 }
@@ -76,7 +97,7 @@ unsafe fn copied(name: *const c_char) -> Option<String> {
     })
 }
 
-fn user(uid: u32) -> Option<String> {
+fn user(uid: u32) -> Answer {
     with_buffer(|buffer| {
         // SAFETY: passwd is a plain C structure of integers and pointers, valid when zero; the kernel's caller fills
         // it. The strings it points to lie in `buffer`, which outlives the copy.
@@ -102,7 +123,7 @@ fn user(uid: u32) -> Option<String> {
     })
 }
 
-fn group(gid: u32) -> Option<String> {
+fn group(gid: u32) -> Answer {
     with_buffer(|buffer| {
         // SAFETY: as in `user`, with the group structure.
         unsafe {
@@ -128,7 +149,7 @@ fn group(gid: u32) -> Option<String> {
 }
 
 /// Asks the name service, which may take as long as a directory server does.
-pub fn name_of(kind: Kind, id: u32) -> Option<String> {
+pub fn ask(kind: Kind, id: u32) -> Answer {
     match kind {
         Kind::User => user(id),
         Kind::Group => group(id),
@@ -151,7 +172,7 @@ fn asked(known: &mut IdMap<Option<String>>, kind: Kind, id: u32) -> Option<&str>
     }
     match known.entry(id) {
         Entry::Occupied(entry) => entry.into_mut().as_deref(),
-        Entry::Vacant(entry) => entry.insert(name_of(kind, id)).as_deref(),
+        Entry::Vacant(entry) => entry.insert(ask(kind, id).name()).as_deref(),
     }
 }
 

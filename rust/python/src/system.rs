@@ -125,6 +125,19 @@ pub fn monotonic_ms() -> u64 {
     read_clock(libc::CLOCK_MONOTONIC).map_or(0, |now| now.as_millis() as u64)
 }
 
+/// Milliseconds between two ticks, which is how exact the times of events and files are (CLOCK_REALTIME_COARSE).
+pub fn tick_ms() -> u64 {
+    let mut tick = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: the kernel fills `tick` when it returns 0, and only then is it read.
+    let nanos = unsafe {
+        if libc::clock_getres(libc::CLOCK_REALTIME_COARSE, tick.as_mut_ptr()) != 0 {
+            return 10; // of the slowest kernels
+        }
+        tick.assume_init().tv_nsec
+    };
+    u64::try_from(nanos).map_or(10, |nanos| nanos.div_ceil(1_000_000))
+}
+
 /// The CPU clock of the calling thread, readable from any thread of the process while this one lives.
 pub fn thread_cpu_clock() -> Option<libc::clockid_t> {
     let mut clock: libc::clockid_t = 0;
