@@ -129,8 +129,7 @@ def load(commands: Sequence[Command], control: Control | None = None) -> Loaded:
 
 def _change(wanted: Aim, before: list[bytes], link: Control, done: Loaded, *, go_on: bool) -> None:
     """Makes the kernel's rules the wanted ones, or what they were before when one is refused."""
-    while refused := carry_out(link, wanted.rules):
-        rule, error = refused
+    for rule, error in carry_out(link, wanted.rules, go_on=go_on):
         command = wanted.commands.get(identity(rule))
         problem = f"{command.place}: {_reason(command, error)}" if command else str(error)
         if not go_on:
@@ -142,12 +141,18 @@ def _change(wanted: Aim, before: list[bytes], link: Control, done: Loaded, *, go
     done.added, done.deleted, done.kept = len(now - was), len(was - now), len(now & was)
 
 
-def carry_out(link: Control, wanted: Sequence[bytes]) -> tuple[bytes, KernelRefused] | None:
-    """Makes the kernel's rules the wanted ones; or the first of them that it refuses, and why, all others being there.
+def carry_out(
+    link: Control, wanted: Sequence[bytes], *, go_on: bool = False
+) -> list[tuple[bytes, KernelRefused]]:
+    """Makes the kernel's rules the wanted ones; returns those that it refuses, and why.
 
-    Raises NotPrivileged or NoAudit.
+    go_on: without these; otherwise it stops at the first, with old and new rules loaded. Raises NotPrivileged, NoAudit,
+    or KernelRefused when a rule cannot be deleted.
     """
+    refusals: dict[bytes, KernelRefused] = {}
     for step in steps(list_rules(link), wanted):
+        if step.wanted in refusals:
+            continue
         try:
             if step.wanted is None:
                 delete_rule(step.payload, link)
@@ -155,10 +160,12 @@ def carry_out(link: Control, wanted: Sequence[bytes]) -> tuple[bytes, KernelRefu
                 add_rule(step.payload, link)
         except KernelRefused as refused:
             if step.wanted is not None:
-                return step.wanted, refused
-            if refused.number != errno.ENOENT:  # gone already: somebody else's doing, or its directory went
+                refusals[step.wanted] = refused
+                if not go_on:
+                    break
+            elif refused.number != errno.ENOENT:  # gone already: somebody else's doing, or its directory went
                 raise
-    return None
+    return list(refusals.items())
 
 
 def _set(command: Command, link: Control, done: Loaded, *, go_on: bool) -> None:
