@@ -1,0 +1,294 @@
+"""Commands: which program a process started, under which other one, as whom, and how it ended."""
+
+from typing import Any
+
+from tsauditd.timelines.facts import (
+    Event,
+    Row,
+    acting,
+    container_of,
+    error_of,
+    identity,
+    process_of,
+    terminal_of,
+)
+from tsauditd.timelines.names import COMPLETION, DENIED, ESCALATIONS, HELPERS, SHELLS, STARTUP
+from tsauditd.timelines.session import PROCESSES, Process, Session
+
+SHAPES = 32
+"""Different command lines of one program under one command that get a row of their own; the others fold into one."""
+
+_STARTUP_MS = 2_000
+"""A shell's start-up files are over after that, by and large."""
+
+_TOGETHER_MS = 20
+"""Commands of one pipeline start within that, and nobody types so fast."""
+
+_GREETING = frozenset({"ssh", "console", "systemd-user"})
+"""Sessions whose opener runs programs of its own before the person's."""
+
+_COMMAND_MEMBERS = ("pid", "entity_id", "executable", "name", "args", "working_directory")
+
+
+def exec_failed(session: Session, event: Event, ms: int) -> None:
+    """A program that could not be started. A search along PATH is one row, and part of the command once found."""
+    event_id = event["event"]["id"]
+    source = event["process"]
+    pid = source.get("pid", 0)
+    error = error_of(event)
+    session.happened(ms)
+    known = session.processes.get(pid)
+    searched = session.searches.get(pid)
+    if searched is not None and searched in session.pending and error not in DENIED:
+        row = session.amend(searched, ms, event_id)
+    else:
+        row = session.add("command", ms, event["@timestamp"], event_id)
+        row["user"] = acting(event)
+        row["outcome"] = "failure"
+        _place(session, row, event, known)
+        session.count("failures")
+        session.note(row["number"])
+        if error not in DENIED:
+            # The next try of the same process shows whether it is somewhere else.
+            if len(session.searches) >= PROCESSES:
+                session.searches.clear()
+            session.searches[pid] = row["number"]
+    process = {key: source[key] for key in ("pid", "entity_id", "executable", "name") if key in source}
+    if (directory := source.get("working_directory")) is not None:
+        process["working_directory"] = directory
+    row["process"] = process
+    if path := event.get("file", {}).get("path"):
+        row["file"] = {"path": path}
+    if error:
+        row["reason"] = error
+
+
+def command(session: Session, event: Event, ms: int) -> Row:
+    """A program that was started."""
+    source = event["process"]
+    pid: int = source.get("pid", 0)
+    event_id: str = event["event"]["id"]
+    session.happened(ms)
+    user: dict[str, Any] = event.get("user", {})
+    effective = user.get("effective") or user
+    real_id, user_id = user.get("id"), effective.get("id")
+    args: list[str] = source.get("args") or []
+    path: str = source.get("executable") or source.get("name") or ""
+    name = path.rpartition("/")[2]
+    known = session.processes.get(pid)
+    searched = None
+    if session.searches:
+        searched = session.pending.get(session.searches.pop(pid, -1))
+    starter = known or session.processes.get(source.get("parent", {}).get("pid", 0))
+    parent = None if starter is None or starter.shell else starter.row
+    same = starter is not None and user_id == starter.uid and real_id == user_id
+    if same and searched is None and parent is not None and name not in ESCALATIONS:
+        folded = _repeat(session, event, ms, (parent, path, user_id), args)
+        if folded is not None:
+            noise = starter.noise if starter is not None else None
+            session.remember(pid, Process(folded["number"], user_id, noise=noise, folded=True))
+            return folded
+    raised = real_id is not None and user_id != real_id
+    escalates = name in ESCALATIONS
+    kind = "escalation" if escalates or raised else "command"
+    if searched is None:
+        row = session.add(kind, ms, event["@timestamp"], event_id)
+        if kind == "escalation":
+            session.count("commands")
+    else:
+        row = _found(session, searched, kind, ms, event)
+    number: int = row["number"]
+    row["outcome"] = "unknown" if escalates else "success"
+    row["process"] = {key: source[key] for key in _COMMAND_MEMBERS if key in source}
+    if ppid := source.get("parent", {}).get("pid"):
+        row["process"]["parent"] = {"pid": ppid}
+    if kind == "escalation":
+        row["user"] = identity(user)
+        row["action"] = name
+        if not escalates:
+            row["user"]["effective"] = identity(effective)
+    else:
+        row["user"] = identity(effective)
+    if parent is not None:
+        row["parent"] = parent
+    if starter is not None and starter.escalates and kind == "command" and name not in HELPERS:
+        _became(session, starter, row["user"], ms)
+    if box := event.get("container"):
+        row["container"] = {key: box[key] for key in ("id", "name") if key in box}
+    if "incomplete" in event.get("tsauditd", {}):
+        row["incomplete"] = True
+    line = " ".join(args) if args else path
+    shell = name in SHELLS
+    noise = _noise(session, starter, line, ms)
+    if noise:
+        row["noise"] = noise
+    elif kind == "command":
+        session.became(row["user"])
+    elif not escalates:
+        session.became(row["user"]["effective"])
+    if starter is not None and starter.shell and not noise:
+        _pipeline(session, row, starter, pid, ms)
+    session.remember(
+        pid,
+        Process(
+            number,
+            user_id,
+            shell=shell and _takes_commands(args),
+            login=shell and bool(args) and args[0].startswith("-"),
+            escalates=escalates,
+            noise=noise,
+            started=ms,
+        ),
+    )
+    if session.terminal is None and (terminal := terminal_of(event)):
+        session.terminal = terminal
+    if not noise and session.kind == "ssh" and parent is None:
+        _how(session, line, args, shell=shell)
+    return row
+
+
+def exited(session: Session, event: Event, ms: int) -> bool:
+    """A process of the session ended. Returns False if nothing is known of it."""
+    pid = event["process"].get("pid", 0)
+    process = session.processes.get(pid)
+    session.exits = True
+    if process is None:
+        return False
+    session.happened(ms)
+    event_id = event["event"]["id"]
+    if event["auditd"].get("data", {}).get("syscall") == "exit":  # one thread of it
+        session.amend(process.row, ms, event_id)
+        return True
+    del session.processes[pid]
+    code = event["process"].get("exit_code")
+    if process.folded and code:
+        row = session.add("command", ms, event["@timestamp"], event_id)
+        row["user"] = acting(event)
+        row["parent"] = process.row
+        row["process"] = {**process_of(event), "exit_code": code}
+        return True
+    row = session.amend(process.row, ms, event_id)
+    if not process.folded:
+        row["duration"] = max(ms - process.started, 0) * 1_000_000
+        if code is not None:
+            row.setdefault("process", {})["exit_code"] = code
+    return True
+
+
+def _place(session: Session, row: Row, event: Event, known: Process | None) -> None:
+    starter = known or session.processes.get(event["process"].get("parent", {}).get("pid", 0))
+    if starter is not None and not starter.shell:
+        row["parent"] = starter.row
+    if starter is not None and starter.noise:
+        row["noise"] = starter.noise
+    if box := container_of(event):
+        row["container"] = box
+
+
+def _found(session: Session, row: Row, kind: str, ms: int, event: Event) -> Row:
+    """The row of a search along PATH becomes that of the command which it found."""
+    number: int = row["number"]
+    session.amend(number, ms, event["event"]["id"])
+    session.count("failures", -1)
+    if number in session.notable:
+        session.notable.remove(number)
+    if kind == "escalation":
+        session.count("escalations")
+        session.note(number)
+    for name in ("reason", "file", "outcome"):
+        row.pop(name, None)
+    row["kind"] = kind
+    row["@timestamp"] = event["@timestamp"]
+    row["offset"] = (ms - session.start) * 1_000_000
+    return row
+
+
+def _repeat(session: Session, event: Event, ms: int, key: tuple[Any, ...], args: list[str]) -> Row | None:
+    """The row that this command repeats, brought up to date; None for the first of its kind."""
+    shapes = session.fold(key)
+    line = "\0".join(args)
+    found = shapes.get(line)
+    if found is None:
+        if len(shapes) < SHAPES:
+            shapes[line] = [session.rows, 1]
+            return None
+        found = shapes.get("")
+        if found is None:
+            shapes[""] = [session.rows, 1]
+            return None
+    number = found[0]
+    row = session.amend(number, ms, event["event"]["id"])
+    found[1] += 1
+    row["count"] = found[1]
+    row["last"] = event["@timestamp"]
+    session.count("commands")
+    return row
+
+
+def _became(session: Session, starter: Process, user: dict[str, str], ms: int) -> None:
+    """The first command under an escalation shows whom it led to."""
+    row = session.pending.get(starter.row)
+    if row is None or row.get("outcome") == "failure":
+        return
+    known = row.setdefault("user", {}).get("effective")
+    if known is None or (known.get("name") == user.get("name") or "id" not in known):
+        session.amend(starter.row, ms)
+        row["user"]["effective"] = {**(known or {}), **user}
+        session.became(row["user"]["effective"])
+        row["outcome"] = "success"
+
+
+def _pipeline(session: Session, row: Row, shell: Process, pid: int, ms: int) -> None:
+    """Commands that a shell started together, as far as that can be told without their process group."""
+    if shell.child is not None:
+        when, other, first = shell.child
+        together = ms == when or (session.exits and ms - when <= _TOGETHER_MS)
+        if together and other != pid and other in session.processes:
+            row["pipeline"] = first
+            row["inferred"] = ["pipeline"]
+            shell.child = (ms, pid, first)
+            return
+    shell.child = (ms, pid, row["number"])
+
+
+def _noise(session: Session, starter: Process | None, line: str, ms: int) -> str | None:
+    if starter is not None and starter.noise:
+        return starter.noise
+    if line.partition(" ")[0].rpartition("/")[2] in HELPERS:
+        return "login"
+    if starter is None:
+        return (
+            "login"
+            if session.opener is not None and session.kind in _GREETING and not session.started
+            else None
+        )
+    if (starter.login or starter.shell) and ms - starter.started <= _STARTUP_MS and STARTUP.match(line):
+        return "startup"
+    if starter.shell and "clear_console -q" in line:
+        return "startup"
+    return "completion" if starter.shell and COMPLETION.match(line) else None
+
+
+def _takes_commands(args: list[str]) -> bool:
+    """Whether a shell with these arguments reads commands from a terminal or its input, not from -c or a script."""
+    for word in args[1:]:
+        if not word.startswith("-"):
+            return False
+        if word == "-c" or (not word.startswith("--") and "c" in word):
+            return False
+    return True
+
+
+def _how(session: Session, line: str, args: list[str], *, shell: bool) -> None:
+    """How an ssh session is used, by what is started first."""
+    if session.how not in (None, "nothing", "forward"):
+        return
+    last = args[-1] if args else line
+    if "sftp-server" in line or "internal-sftp" in line:
+        session.how = "sftp"
+    elif last.startswith("scp ") or line.partition(" ")[0].rpartition("/")[2] == "scp":
+        session.how = "scp"
+    elif shell and _takes_commands(args) and (session.terminal or (args and args[0].startswith("-"))):
+        session.how = "interactive"
+    else:
+        session.how = "command"
