@@ -132,6 +132,11 @@ impl Engine {
         }
     }
 
+    /// Learns what runs on the machine now, so that events tell of what began before. Asks the system of each process.
+    pub fn seed(&mut self) {
+        self.renderer.seed(self.system.as_mut());
+    }
+
     /// Reads one datagram as received. `now`: a steady clock in milliseconds.
     pub fn packet(&mut self, datagram: &[u8], now: u64) {
         match packet(datagram) {

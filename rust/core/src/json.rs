@@ -194,6 +194,14 @@ impl Object {
         }
     }
 
+    /// The members of an object whose braces somebody else writes; it is not closed.
+    pub fn inner(out: &[u8]) -> Self {
+        Self {
+            start: out.len(),
+            members: out.len(),
+        }
+    }
+
     /// Opens an object that is the member `name` of another, as in `"name":{`. It vanishes if it stays empty.
     pub fn member(out: &mut Vec<u8>, parent: &Self, name: &str) -> Self {
         let start = out.len();

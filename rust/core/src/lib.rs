@@ -1,7 +1,7 @@
 //! Linux audit records in, one ECS JSON object per event out.
 //!
 //! The walk of an event: [`packet`] or [`line`] finds a [`record`] in foreign bytes, [`assemble`] puts the records
-//! of an event together, [`event`] opens their [`fields`], [`decode`] reads the values, [`action`] knows what it means,
+//! of an event together, [`event`] opens their [`fields`], [`process`] knows who acted, [`decode`] reads the values, [`action`] knows what it means,
 //! and [`ecs`] writes it. [`Engine`] is all of that with a buffer at either end. Nothing here reads a clock, a file or
 //! a socket; no input makes it panic.
 #![forbid(unsafe_code)]
@@ -20,6 +20,7 @@ pub mod json;
 pub mod line;
 pub mod names;
 pub mod packet;
+pub mod process;
 pub mod record;
 pub mod scan;
 pub mod system;

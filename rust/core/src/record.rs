@@ -13,6 +13,7 @@ pub mod kind {
     pub const DEL_GROUP: u16 = 1117;
     pub const CHGRP_ID: u16 = 1119;
     pub const USER_TTY: u16 = 1124;
+    pub const SYSTEM_BOOT: u16 = 1127;
     pub const GRP_MGMT: u16 = 1132;
     pub const GRP_CHAUTHTOK: u16 = 1133;
     pub const ACCT_LOCK: u16 = 1135;

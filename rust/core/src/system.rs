@@ -1,5 +1,33 @@
 //! What no record says and only the system can: asked of whoever can know, and never waited for.
 
+/// What /proc/PID/stat says of a process (proc_pid_stat(5)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// When it started, in clock ticks since the system started: with the pid, what tells it from every other.
+    pub ticks: u64,
+    /// The same in milliseconds since the epoch.
+    pub start: u64,
+    /// The pid of its parent.
+    pub parent: u32,
+    /// The pid of its session's leader.
+    pub session: u32,
+    /// Its terminal: major and minor number of the device; 0, 0 is none.
+    pub terminal: (u32, u32),
+}
+
+/// What /proc says of the program that a process runs and of its log-in. What cannot be read is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Image {
+    /// The file.
+    pub executable: Vec<u8>,
+    /// The name of the task.
+    pub name: Vec<u8>,
+    /// The working directory.
+    pub directory: Vec<u8>,
+    /// The audit session (a log-in), if it is in one.
+    pub login: Option<u32>,
+}
+
 /// The machine that the events come from. What is not known at once is `None`.
 pub trait System {
     /// The name of a user id.
@@ -15,6 +43,30 @@ pub trait System {
     /// the next.
     fn generation(&self) -> u64 {
         0
+    }
+    /// Whether the processes that the events tell of can be looked at while they live.
+    fn sees_processes(&self) -> bool {
+        false
+    }
+    /// The pids of all processes.
+    fn processes(&mut self) -> Vec<u32> {
+        Vec::new()
+    }
+    /// A process as it is now; `None` when it is gone.
+    fn stat(&mut self, _pid: u32) -> Option<Stat> {
+        None
+    }
+    /// The program that a process runs now.
+    fn image(&mut self, _pid: u32) -> Option<Image> {
+        None
+    }
+    /// A process's arguments as they are now, a NUL behind each.
+    fn arguments(&mut self, _pid: u32) -> Option<&[u8]> {
+        None
+    }
+    /// The text of /proc/PID/cgroup.
+    fn cgroup(&mut self, _pid: u32) -> Option<&[u8]> {
+        None
     }
 }
 

@@ -9,8 +9,10 @@ mod decoder;
 mod listener;
 mod live;
 mod local;
+mod machine;
 mod nss;
 mod outbox;
+mod proc;
 mod reader;
 mod system;
 

@@ -18,7 +18,9 @@ use tsauditd_core::{Engine, Settings};
 use crate::arena::Arena;
 use crate::counters::{Count, Counters};
 use crate::live::LiveNames;
+use crate::machine::Machine;
 use crate::outbox::Outbox;
+use crate::proc::Proc;
 use crate::system::{self, Bell};
 
 /// Packets for one system call.
@@ -129,17 +131,22 @@ pub fn run(plan: Plan, shared: Arc<Shared>) {
         .clock
         .store(system::thread_cpu_clock().unwrap_or(0), Release);
     let _ending = Ending(Arc::clone(&shared));
-    let names = LiveNames::start(Arc::clone(&shared.now_ms));
+    let machine = Machine {
+        names: LiveNames::start(Arc::clone(&shared.now_ms)),
+        // Packets that are not the kernel's are not of this machine, or not of now.
+        processes: plan.netlink.then(Proc::open).and_then(Result::ok),
+    };
     let mut reader = Reader {
         socket: plan.socket,
         netlink: plan.netlink,
         sequenced: plan.sequenced,
         arena: Arena::new(SLOTS, plan.netlink),
-        engine: Engine::new(plan.settings, Box::new(names)),
+        engine: Engine::new(plan.settings, Box::new(machine)),
         shared,
         errors: 0,
         delivered_ms: 0,
     };
+    reader.engine.seed();
     reader.first(plan.early);
     reader.read(plan.gather);
     reader.last();

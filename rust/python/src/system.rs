@@ -1,5 +1,6 @@
 //! The few system calls of the listener, each as one safe function.
 
+use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -71,6 +72,52 @@ pub fn own_socket(fd: i32) -> io::Result<(OwnedFd, libc::c_int)> {
     } else {
         Ok((own, kind))
     }
+}
+
+/// Opens a file below a directory for reading. `path` ends in NUL.
+pub fn open_below(directory: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
+    let path = CStr::from_bytes_with_nul(path).map_err(io::Error::other)?;
+    // SAFETY: the path is a C string alive for the call; a descriptor that is returned is new and ours alone.
+    unsafe {
+        Ok(OwnedFd::from_raw_fd(check(libc::openat(
+            directory.as_raw_fd(),
+            path.as_ptr(),
+            libc::O_RDONLY | libc::O_CLOEXEC,
+        ))?))
+    }
+}
+
+/// Where a link below a directory leads. `path` ends in NUL.
+pub fn link_below(directory: BorrowedFd<'_>, path: &[u8]) -> io::Result<Vec<u8>> {
+    let path = CStr::from_bytes_with_nul(path).map_err(io::Error::other)?;
+    let mut target = vec![0_u8; libc::PATH_MAX as usize];
+    // SAFETY: the path is a C string, and the kernel writes at most `target.len()` bytes into `target`.
+    let length = unsafe {
+        libc::readlinkat(
+            directory.as_raw_fd(),
+            path.as_ptr(),
+            target.as_mut_ptr().cast(),
+            target.len(),
+        )
+    };
+    target.truncate(usize::try_from(length).map_err(|_| io::Error::last_os_error())?);
+    Ok(target)
+}
+
+/// Clock ticks a second in what the kernel tells of times (USER_HZ).
+pub fn clock_ticks() -> u64 {
+    // SAFETY: sysconf takes no pointers.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    u64::try_from(ticks)
+        .ok()
+        .filter(|ticks| *ticks > 0)
+        .unwrap_or(100)
+}
+
+/// When the system started, in milliseconds since the epoch by the clock as it is set now.
+pub fn started_ms() -> u64 {
+    let ms = |clock| read_clock(clock).map_or(0, |time| time.as_millis() as u64);
+    ms(libc::CLOCK_REALTIME).saturating_sub(ms(libc::CLOCK_BOOTTIME))
 }
 
 /// Sleeps until one of `fds` is readable or in error, or `timeout_ms` (negative: for ever) has passed.

@@ -3,6 +3,9 @@
 //! The kernel writes who acted at the end of each SYSCALL record, from `ppid=` on, and it is the same text for every
 //! event of a process between two changes of its identity. So what is made of it is made once and copied after that.
 
+use crate::process::Seat;
+use crate::process::seen::Credentials;
+
 /// How many texts are remembered; a new one takes the place of the one that has its number.
 const PLACES: usize = 256;
 
@@ -36,6 +39,15 @@ pub enum Section {
 /// The number of sections.
 const SECTIONS: usize = 11;
 
+/// The process behind a text, in the state that was written, and the ids that it acts with.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Acting {
+    /// The process; `None` where the text names none.
+    pub seat: Option<Seat>,
+    /// The ids, where all are there.
+    pub credentials: Option<Credentials>,
+}
+
 /// What was written for one text.
 #[derive(Debug, Default)]
 pub struct Told {
@@ -44,6 +56,8 @@ pub struct Told {
     sections: [Vec<u8>; SECTIONS],
     /// A bit for each section that was written.
     written: u16,
+    /// Who acted, with which ids.
+    pub acting: Acting,
     /// The names for `related.user`.
     pub users: Vec<Vec<u8>>,
 }
@@ -153,6 +167,7 @@ impl Memo {
         told.key.clear();
         told.users.clear();
         told.written = 0;
+        told.acting = Acting::default();
         told
     }
 

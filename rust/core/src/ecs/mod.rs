@@ -2,6 +2,7 @@
 //!
 //! Every member is written once, in order, straight into the batch's buffer.
 
+mod acting;
 mod auditd;
 mod data;
 mod file;
@@ -23,6 +24,8 @@ use crate::ecs::pen::Recall;
 use crate::event::{Opened, View};
 use crate::fields::name;
 use crate::json::{self, Clock, Object};
+use crate::process::Table;
+use crate::process::seen::Turn;
 use crate::record::kind;
 use crate::system::System;
 use crate::timeline;
@@ -50,7 +53,7 @@ pub struct Written {
     pub timeline: bool,
 }
 
-/// Turns events into lines. Holds what one event's work leaves for the next: tables and room, no state.
+/// Turns events into lines. Holds what one event leaves for the next: the processes known, tables and room.
 #[derive(Debug)]
 pub struct Renderer {
     actions: Actions,
@@ -68,14 +71,19 @@ pub struct Renderer {
     /// By who acted, and by other texts.
     people: memo::Memo,
     memo: memo::Memo,
+    processes: Table,
+    texts: [Vec<u8>; 3],
 }
 
 impl Renderer {
     /// A renderer. `original`: keep the records as `event.original`.
     #[must_use]
     pub fn new(host: Host, original: bool, max_argument_bytes: usize) -> Self {
+        let id = |text: &Option<String>| text.clone().unwrap_or_default().into_bytes();
         Self {
             actions: Actions::default(),
+            processes: Table::new(&id(&host.id), &id(&host.boot_id)),
+            texts: Default::default(),
             session_prefix: session_prefix(&host),
             host,
             original,
@@ -94,20 +102,16 @@ impl Renderer {
     /// Writes `event` as a line at the end of `out`.
     pub fn write(&mut self, event: &Event, system: &mut dyn System, out: &mut Vec<u8>) -> Written {
         let generation = system.generation();
-        let mut place = None;
-        self.opened.open(event, |who, enriched| {
-            let (found, known) = self.people.find(who, enriched, generation);
-            place = Some(found);
-            known
-        });
+        let (place, acting, turn) = self.open(event, generation, system);
         let view = View {
             event,
             opened: &self.opened,
         };
-        self.arguments.read(event, self.max_argument_bytes);
+        let entry = acting.seat.and_then(|seat| self.processes.get(seat));
         self.related.clear();
         let meaning = meaning::Meaning::of(&view, &self.actions);
-        let place = place.filter(|_| self.opened.who.is_some());
+        // What a program's first event says is seldom said again, as the next has another key.
+        let place = place.filter(|_| self.opened.who.is_some() && turn != Turn::Exec);
         let recall = match place {
             Some(place) if !self.opened.known => {
                 Recall::Learning(Box::new(self.people.take(place)))
@@ -142,7 +146,7 @@ impl Renderer {
         });
         pen.same_users();
         let process_at = pen.out.len();
-        process::write(&view, &mut pen, &top, &self.arguments);
+        process::write(&view, &mut pen, &top, &self.arguments, entry);
         let process_end = pen.out.len();
         let target = |row: Option<&Action>| {
             row.filter(|row| row.object == Kind::File)
@@ -190,11 +194,16 @@ impl Renderer {
             && let (Some(place), Some(who), false) = (place, self.opened.who, self.opened.repeated)
         {
             let enriched = view.event.at(view.part(view.actor()).enriched);
+            let mut told = *told;
+            told.acting = acting;
             self.people
-                .put(place, *told, event.at(who), enriched, generation);
+                .put(place, told, event.at(who), enriched, generation);
         }
         if keep {
             original::write(&view, out, original_at);
+        }
+        if let Some(seat) = acting.seat {
+            self.processes.turn(seat, turn, event.stamp.time());
         }
         out.push(b'\n');
         Written { whole, timeline }

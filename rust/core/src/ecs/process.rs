@@ -6,30 +6,50 @@ use crate::ecs::pen::Pen;
 use crate::event::{View, hex_number, is_unset, text};
 use crate::fields::name;
 use crate::json::{self, Object};
+use crate::process::program::{Program, whole_characters};
+use crate::process::{Entry, Session, seen};
 use crate::record::kind;
 
 /// `process.command_line` is for reading and searching; `process.args` has everything. In bytes.
 const LONGEST_COMMAND_LINE: usize = 32 << 10;
 
-/// Writes `"process":{...}`.
-pub fn write(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, arguments: &Arguments) {
+/// Writes `"process":{...}`. `entry`: what is known of the process beyond this event.
+pub fn write(
+    view: &View<'_>,
+    pen: &mut Pen<'_>,
+    parent: &Object,
+    arguments: &Arguments,
+    entry: Option<&Entry>,
+) {
     let object = Object::member(pen.out, parent, "process");
     pen.same(&object, Section::Process, |pen| {
         pen.number(&object, "pid", view.of_actor(name::PID));
-        let parent_process = Object::member(pen.out, &object, "parent");
-        pen.number(&parent_process, "pid", view.of_actor(name::PPID));
-        parent_process.close(pen.out);
+        if let Some(entry) = entry {
+            object.insert(pen.out, &entry.program.identity);
+        }
+        self::parent(view, pen, &object, entry);
         for (member, number) in [("executable", name::EXE), ("name", name::COMM)] {
-            if let Some(field) = view.field(view.actor(), number) {
-                pen.decoded(&object, member, view, field);
+            match (view.field(view.actor(), number), entry) {
+                (Some(field), _) => pen.decoded(&object, member, view, field),
+                (None, Some(entry)) if number == name::EXE => {
+                    pen.text(&object, member, &entry.program.executable);
+                }
+                (None, Some(entry)) => pen.text(&object, member, &entry.program.name),
+                (None, None) => {}
             }
         }
+        if let Some(entry) = entry {
+            leaders(pen, &object, entry);
+        }
+        terminal(view, pen, &object);
     });
     if !arguments.is_empty() {
         pen.list(&object, "args", arguments.iter());
         object.name(pen.out, "args_count");
         json::number(pen.out, arguments.count.unwrap_or(arguments.len() as u64));
         command_line(pen, &object, arguments);
+    } else if let Some(entry) = entry {
+        object.insert(pen.out, &entry.program.arguments);
     }
     if let Some(field) = view
         .first(kind::PROCTITLE)
@@ -40,6 +60,8 @@ pub fn write(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, arguments: &Ar
         pen.again(&object, Section::Title, value, quoted, |pen| {
             title(value, field.quoted, pen, &object);
         });
+    } else if let Some(entry) = entry {
+        object.insert(pen.out, &entry.program.title);
     }
     if let Some(field) = view
         .first(kind::CWD)
@@ -48,6 +70,8 @@ pub fn write(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, arguments: &Ar
         pen.decoded(&object, "working_directory", view, field);
     } else if let Some(field) = view.field(view.actor(), name::CWD) {
         pen.decoded(&object, "working_directory", view, field);
+    } else if let Some(entry) = entry {
+        object.insert(pen.out, &entry.program.directory);
     }
     if view
         .call()
@@ -59,6 +83,84 @@ pub fn write(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, arguments: &Ar
         json::number(pen.out, code & 0xff); // what wait(2) reports of it
     }
     object.close(pen.out);
+}
+
+/// Writes `"parent":{...}`: by the record its pid, by the table what it ran.
+fn parent(view: &View<'_>, pen: &mut Pen<'_>, process: &Object, entry: Option<&Entry>) {
+    let object = Object::member(pen.out, process, "parent");
+    let of_record = view.of_actor(name::PPID);
+    let known = entry.and_then(|entry| entry.parent.as_deref());
+    if !pen.number(&object, "pid", of_record)
+        && let Some(known) = known
+    {
+        object.name(pen.out, "pid");
+        json::number(pen.out, known.pid);
+    }
+    if let Some(known) = known {
+        for members in [
+            &known.identity,
+            &known.image,
+            &known.arguments,
+            &known.directory,
+        ] {
+            object.insert(pen.out, members);
+        }
+    }
+    object.close(pen.out);
+}
+
+/// Writes `"session_leader":{...},"entry_leader":{...}` (ECS, process).
+fn leaders(pen: &mut Pen<'_>, process: &Object, entry: &Entry) {
+    let session = match &entry.session {
+        Session::Unknown => None,
+        Session::Own => Some(&entry.program),
+        Session::Of(leader) => Some(leader),
+    };
+    let begin = |pen: &mut Pen<'_>, member: &str, leader: &Program| {
+        let object = Object::member(pen.out, process, member);
+        object.name(pen.out, "pid");
+        json::number(pen.out, leader.pid);
+        object.insert(pen.out, &leader.identity);
+        object.insert(pen.out, &leader.image);
+        object
+    };
+    if let Some(leader) = session {
+        begin(pen, "session_leader", leader).close(pen.out);
+    }
+    if let Some(origin) = &entry.origin {
+        let leader = origin.leader.as_ref().unwrap_or(&entry.program);
+        let object = begin(pen, "entry_leader", leader);
+        let meta = Object::member(pen.out, &object, "entry_meta");
+        pen.text(&meta, "type", origin.door.name().as_bytes());
+        if let Some(address) = origin.source {
+            let source = Object::member(pen.out, &meta, "source");
+            pen.text(&source, "ip", address.to_string().as_bytes());
+            source.close(pen.out);
+        }
+        meta.close(pen.out);
+        object.close(pen.out);
+    }
+}
+
+/// Writes `"interactive":...,"tty":{...}`, where the record says on which terminal the process is.
+fn terminal(view: &View<'_>, pen: &mut Pen<'_>, process: &Object) {
+    let tty = view.of_actor(name::TTY);
+    if tty.is_empty() || tty == b"?" {
+        return;
+    }
+    process.name(pen.out, "interactive");
+    let interactive: &[u8] = if tty == b"(none)" { b"false" } else { b"true" };
+    pen.out.extend_from_slice(interactive);
+    if let Some((major, minor)) = seen::terminal(tty) {
+        let object = Object::member(pen.out, process, "tty");
+        let device = Object::member(pen.out, &object, "char_device");
+        device.name(pen.out, "major");
+        json::number(pen.out, major);
+        device.name(pen.out, "minor");
+        json::number(pen.out, minor);
+        device.close(pen.out);
+        object.close(pen.out);
+    }
 }
 
 fn command_line(pen: &mut Pen<'_>, object: &Object, arguments: &Arguments) {
@@ -93,16 +195,7 @@ fn title(value: &[u8], quoted: bool, pen: &mut Pen<'_>, object: &Object) {
             .filter(|byte| **byte == 0)
             .for_each(|byte| *byte = b' ');
         // The kernel cuts in the middle of a character; what it left of it is no damage.
-        let whole = spaced
-            .utf8_chunks()
-            .next()
-            .map_or(0, |chunk| chunk.valid().len());
-        let cut = if spaced.len() - whole < 4 {
-            whole
-        } else {
-            spaced.len()
-        };
-        pen.text(object, "title", spaced.get(..cut).unwrap_or_default());
+        pen.text(object, "title", whole_characters(&spaced));
     } else {
         pen.text(object, "title", decoded);
     }

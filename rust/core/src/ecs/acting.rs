@@ -1,0 +1,75 @@
+//! Who acted: found again by the text that says it, or looked at and taken into the process table.
+
+use crate::assemble::Event;
+use crate::ecs::Renderer;
+use crate::ecs::memo::{Acting, Place};
+use crate::event::View;
+use crate::process::seen::{Seen, Turn};
+use crate::record::kind;
+use crate::system::System;
+
+impl Renderer {
+    /// Learns what runs on the machine now.
+    pub fn seed(&mut self, system: &mut dyn System) {
+        self.processes.seed(system);
+    }
+
+    /// Opens `event` and finds who acted. Returns its place among those whose text came before, and what it turns.
+    pub(super) fn open(
+        &mut self,
+        event: &Event,
+        generation: u64,
+        system: &mut dyn System,
+    ) -> (Option<Place>, Acting, Turn) {
+        let (node, seconds) = (event.key.node, event.stamp.seconds);
+        let (people, processes) = (&self.people, &self.processes);
+        let mut place = None;
+        let mut told = Acting::default();
+        self.opened.open(event, |who, enriched| {
+            let (found, known) = people.find(who, enriched, generation);
+            place = Some(found);
+            told = people
+                .told(found)
+                .map(|told| told.acting)
+                .unwrap_or_default();
+            let holds = |seat| processes.holds(seat, node, seconds, system);
+            known && told.seat.is_none_or(holds)
+        });
+        let view = View {
+            event,
+            opened: &self.opened,
+        };
+        let turn = Turn::of(&view);
+        if self.opened.known && matches!(turn, Turn::Exec | Turn::Session) {
+            self.opened.open(event, |_, _| false); // it is not what it was
+        }
+        self.arguments.read(event, self.max_argument_bytes);
+        let acting = if self.opened.known {
+            told
+        } else {
+            self.observe(event, turn, system)
+        };
+        if let Some(seat) = acting.seat {
+            self.processes.act(seat, acting.credentials);
+        }
+        (place, acting, turn)
+    }
+
+    /// Takes in what the event shows of who acted.
+    fn observe(&mut self, event: &Event, turn: Turn, system: &mut dyn System) -> Acting {
+        let view = View {
+            event,
+            opened: &self.opened,
+        };
+        if view.part(view.lead()).kind == kind::SYSTEM_BOOT && !system.sees_processes() {
+            self.processes.restart(event.key.node);
+        }
+        let Some(seen) = Seen::of(&view, &self.arguments, turn, &mut self.texts) else {
+            return Acting::default();
+        };
+        Acting {
+            seat: self.processes.observe(&seen, system),
+            credentials: seen.credentials,
+        }
+    }
+}

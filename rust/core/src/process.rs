@@ -1,0 +1,373 @@
+//! The process table: who acts, which program it runs, who started it, and how it came to be on the host.
+//!
+//! Kept from the events themselves; what they do not tell is asked of the system when a process is first seen, when it
+//! runs another program, and once a minute, so that no number is taken for the process that had it before.
+//! [`origin`] knows the doors by which a process comes in, [`lineage`] what it has from its parent.
+
+mod learn;
+pub mod lineage;
+pub mod origin;
+pub mod program;
+pub mod seen;
+mod slots;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::container::Container;
+use crate::json::Clock;
+use crate::process::lineage::{Births, Lineage, Logins};
+use crate::process::origin::Origin;
+use crate::process::program::{Entities, Held, Program};
+use crate::process::seen::{Credentials, Seen, Turn};
+use crate::process::slots::{Key, Slots};
+use crate::system::{Stat, System};
+
+/// Processes remembered, and the bytes that their programs (those of parents and leaders that are gone included) may
+/// hold together.
+const MOST_PROCESSES: usize = 16_384;
+const MOST_BYTES: usize = 48 << 20;
+/// A process that goes on is looked at again after so many seconds: its number may have passed to another.
+const LOOK_AGAIN: u64 = 60;
+/// A process that seems to have started so much after its event has its number only since, in milliseconds. Less is
+/// a clock that was set.
+const CLOCK_ERROR: u64 = 1_000;
+/// How far up the line of parents is looked.
+const MOST_ANCESTORS: usize = 32;
+
+/// A container, or none.
+pub type Cage = Option<Arc<Container>>;
+
+/// The leader of a process's session.
+#[derive(Debug, Clone, Default)]
+pub enum Session {
+    /// It was not seen.
+    #[default]
+    Unknown,
+    /// The process itself.
+    Own,
+    /// Another one.
+    Of(Arc<Program>),
+}
+
+/// A process.
+#[derive(Debug)]
+pub struct Entry {
+    key: Key,
+    /// Which state of which process this is: no two have the same number.
+    pub version: u64,
+    /// What it runs, and its name for good.
+    pub program: Arc<Program>,
+    ticks: Option<u64>,
+    parent_pid: u32,
+    /// What its parent ran when it started this process, or when that was first seen.
+    pub parent: Option<Arc<Program>>,
+    /// Its session.
+    pub session: Session,
+    /// How it came to be here.
+    pub origin: Option<Origin>,
+    /// Its container.
+    pub container: Cage,
+    /// Its terminal: major and minor number.
+    pub terminal: Option<(u32, u32)>,
+    /// Its log-in.
+    pub login: Option<u32>,
+    /// The ids that it acted with last.
+    pub credentials: Option<Credentials>,
+    peer: Option<IpAddr>,
+    /// When it ended, in milliseconds since the epoch.
+    ended: Option<u64>,
+    /// When it was last looked at, in seconds since the epoch.
+    checked: u64,
+    used: bool,
+}
+
+impl Entry {
+    /// A process with what it has from its parent; the rest follows.
+    fn new(
+        key: Key,
+        program: Arc<Program>,
+        lineage: Lineage,
+        stat: Option<Stat>,
+        now: u64,
+    ) -> Self {
+        Self {
+            key,
+            version: 0,
+            program,
+            ticks: stat.map(|stat| stat.ticks),
+            parent_pid: 0,
+            parent: lineage.parent,
+            session: lineage.session.map_or(Session::Unknown, Session::Of),
+            origin: lineage.origin,
+            container: lineage.container,
+            terminal: stat
+                .map(|stat| stat.terminal)
+                .filter(|terminal| *terminal != (0, 0)),
+            login: None,
+            credentials: lineage.credentials,
+            peer: lineage.peer,
+            ended: None,
+            checked: now,
+            used: true,
+        }
+    }
+}
+
+/// A state of a process, to be found again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seat {
+    slot: usize,
+    version: u64,
+}
+
+/// The processes of all hosts that events come from.
+#[derive(Debug)]
+pub struct Table {
+    slots: Slots,
+    births: Births,
+    logins: Logins,
+    entities: Entities,
+    clock: Clock,
+    held: Held,
+    versions: u64,
+    /// The time of the event at hand, in seconds since the epoch.
+    now: u64,
+    /// Programs are among what is audited: a program that was not seen to change did not.
+    sees_programs: bool,
+}
+
+impl Table {
+    /// An empty table. `host`, `boot`: this machine's ids, for its processes' names.
+    #[must_use]
+    pub fn new(host: &[u8], boot: &[u8]) -> Self {
+        Self {
+            slots: Slots::default(),
+            births: Births::default(),
+            logins: Logins::default(),
+            entities: Entities::new(host, boot),
+            clock: Clock::default(),
+            held: Held::default(),
+            versions: 0,
+            now: 0,
+            sees_programs: false,
+        }
+    }
+
+    /// Learns what runs now, parents before their children.
+    pub fn seed(&mut self, system: &mut dyn System) {
+        let mut pids = system.processes();
+        pids.truncate(MOST_PROCESSES / 2);
+        for pid in pids {
+            self.meet((0, pid), 0, system);
+        }
+    }
+
+    /// The processes known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether no process is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.len() == 0
+    }
+
+    /// Whether a state still holds, for an event of the host `node` at `seconds`.
+    #[must_use]
+    pub fn holds(&self, seat: Seat, node: u64, seconds: u64, system: &dyn System) -> bool {
+        self.slots.get(seat.slot).is_some_and(|entry| {
+            entry.version == seat.version
+                && entry.key.0 == node
+                && (seconds <= entry.checked + LOOK_AGAIN || !system.sees_processes())
+        })
+    }
+
+    /// The process in a seat.
+    #[must_use]
+    pub fn get(&self, seat: Seat) -> Option<&Entry> {
+        self.slots.get(seat.slot)
+    }
+
+    /// Takes it that the process acted once more, with `credentials`. Returns those that it acted with before.
+    pub fn act(&mut self, seat: Seat, credentials: Option<Credentials>) -> Option<Credentials> {
+        let entry = self.slots.get_mut(seat.slot)?;
+        entry.used = true;
+        match credentials {
+            Some(now) => entry.credentials.replace(now),
+            None => entry.credentials,
+        }
+    }
+
+    /// What follows from an event for others than the one that acted, after it was written: a child, an end.
+    pub fn turn(&mut self, seat: Seat, turn: Turn, time: u64) {
+        let Some(entry) = self.slots.get_mut(seat.slot) else {
+            return;
+        };
+        match turn {
+            Turn::Exit => entry.ended = Some(time),
+            // In a container the number would be the container's own.
+            Turn::Fork(pid) if entry.container.is_none() => {
+                let mut lineage = Lineage::of(entry);
+                lineage.credentials = entry.credentials;
+                let key = (entry.key.0, pid);
+                self.births.add(key, lineage);
+            }
+            _ => {}
+        }
+    }
+
+    /// A host has started: who ran before does not any more.
+    pub fn restart(&mut self, node: u64) {
+        self.slots.forget_host(node);
+    }
+
+    /// Takes in what an event shows of the process that acted.
+    pub fn observe(&mut self, seen: &Seen<'_>, system: &mut dyn System) -> Option<Seat> {
+        let key = (seen.node.1, seen.pid);
+        self.now = seen.when.0 / 1000;
+        self.sees_programs |= seen.turn == Turn::Exec;
+        self.keep_bounds();
+        if let (Some(source), Some(login)) = (seen.peer, seen.login) {
+            self.logins.entry((key.0, login)).source = Some(source);
+        }
+        let slot = match self.slots.find(key) {
+            Some(slot) => self.again(slot, seen, system),
+            None => {
+                let stat = stat(seen, system);
+                self.first(key, seen, stat, system)
+            }
+        };
+        let version = self.next_version();
+        let entry = self.slots.get_mut(slot)?;
+        entry.peer = seen.peer.or(entry.peer);
+        entry.terminal = seen.terminal.or(entry.terminal);
+        entry.login = seen.login.or(entry.login);
+        if entry.version == 0 {
+            entry.version = version;
+        }
+        Some(Seat {
+            slot,
+            version: entry.version,
+        })
+    }
+
+    /// Makes room, so that nothing moves while an event is taken in.
+    fn keep_bounds(&mut self) {
+        if self.held.bytes() > MOST_BYTES {
+            self.births = Births::default();
+            self.logins = Logins::default();
+        }
+        while self.slots.len() > 0
+            && (self.slots.len() >= MOST_PROCESSES || self.held.bytes() > MOST_BYTES)
+        {
+            self.slots.forget_one();
+        }
+    }
+
+    fn next_version(&mut self) -> u64 {
+        self.versions += 1;
+        self.versions
+    }
+
+    /// A process whose number is known acts.
+    fn again(&mut self, slot: usize, seen: &Seen<'_>, system: &mut dyn System) -> usize {
+        let Some(entry) = self.slots.get(slot) else {
+            return slot;
+        };
+        let seconds = self.now;
+        let exec = seen.turn == Turn::Exec;
+        let moved = seen.parent.is_some_and(|parent| parent != entry.parent_pid);
+        let other = seen.by_kernel
+            && !seen.executable.is_empty()
+            && *seen.executable != *entry.program.executable;
+        let ended = entry.ended.is_some_and(|end| seen.when.0 > end);
+        let old = system.sees_processes() && seconds > entry.checked + LOOK_AGAIN;
+        let session = seen.turn == Turn::Session;
+        if exec || moved || other || ended || old || session {
+            let stat = stat(seen, system);
+            let Some(entry) = self.slots.get(slot) else {
+                return slot;
+            };
+            let is_new = match (stat, entry.ticks) {
+                (Some(stat), Some(ticks)) => stat.ticks != ticks,
+                (Some(_), None) => true, // it was gone before
+                (None, _) => {
+                    let born = (exec || moved) && self.births.has(entry.key, seen.parent);
+                    born || ended && (exec || moved || other)
+                        || moved && !self.is_orphan(slot, seen)
+                }
+            };
+            if is_new {
+                let key = entry.key;
+                return self.first(key, seen, stat, system);
+            }
+            if let Some(entry) = self.slots.get_mut(slot) {
+                entry.checked = seconds;
+            }
+            if moved {
+                self.adopt(slot, seen, system);
+            }
+            if exec || other {
+                self.change_program(slot, seen, stat, system);
+            }
+            if exec || other || session {
+                let leader = if session {
+                    Some(seen.pid)
+                } else {
+                    stat.map(|stat| stat.session)
+                };
+                self.settle(slot, leader, 0, system);
+            }
+        }
+        self.learn_source(slot);
+        slot
+    }
+
+    /// Whether a process whose parent is another one now was left by it and taken up by an ancestor.
+    fn is_orphan(&self, slot: usize, seen: &Seen<'_>) -> bool {
+        let Some(wanted) = seen.parent.filter(|parent| *parent != 1) else {
+            return true;
+        };
+        let mut at = self.slots.get(slot);
+        for _ in 0..MOST_ANCESTORS {
+            let Some(entry) = at else { return true };
+            if entry.parent_pid == wanted {
+                return true;
+            }
+            if entry.parent_pid <= 1 {
+                return false;
+            }
+            at = self
+                .slots
+                .find((entry.key.0, entry.parent_pid))
+                .and_then(|parent| self.slots.get(parent));
+        }
+        true
+    }
+
+    /// The process has another parent now.
+    fn adopt(&mut self, slot: usize, seen: &Seen<'_>, system: &mut dyn System) {
+        let parent = seen.parent.unwrap_or_default();
+        let program = self
+            .meet((seen.node.1, parent), 0, system)
+            .and_then(|slot| self.slots.get(slot))
+            .map(|entry| Arc::clone(&entry.program));
+        if let Some(entry) = self.slots.get_mut(slot) {
+            entry.parent_pid = parent;
+            entry.parent = program;
+            entry.version = 0;
+        }
+    }
+}
+
+/// What /proc says of the process that acted, unless its number has passed to another since.
+fn stat(seen: &Seen<'_>, system: &mut dyn System) -> Option<Stat> {
+    if seen.node.1 != 0 || !system.sees_processes() {
+        return None;
+    }
+    let stat = system.stat(seen.pid)?;
+    (stat.start <= seen.when.0 + CLOCK_ERROR).then_some(stat)
+}

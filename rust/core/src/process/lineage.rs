@@ -1,0 +1,126 @@
+//! What a process has from its parent, and what is remembered for those not seen yet.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::process::origin::Origin;
+use crate::process::program::Program;
+use crate::process::seen::Credentials;
+use crate::process::slots::Key;
+use crate::process::{Cage, Entry, Session};
+
+/// What a child has from its parent at its birth.
+#[derive(Debug, Clone, Default)]
+pub struct Lineage {
+    /// The parent's program.
+    pub parent: Option<Arc<Program>>,
+    /// The leader of the session.
+    pub session: Option<Arc<Program>>,
+    /// The entry leader.
+    pub origin: Option<Origin>,
+    /// The container.
+    pub container: Cage,
+    /// The other end of the connection that an sshd up the line serves.
+    pub peer: Option<IpAddr>,
+    /// The ids that the parent acted with when it made the child, if that was seen.
+    pub credentials: Option<Credentials>,
+}
+
+impl Lineage {
+    /// What a child of `parent` would have. The first process and the kernel's (pids 1 and 2) lead nobody but
+    /// themselves.
+    #[must_use]
+    pub fn of(parent: &Entry) -> Self {
+        let program = || Some(Arc::clone(&parent.program));
+        let mut lineage = Self {
+            parent: program(),
+            container: parent.container.clone(),
+            ..Self::default()
+        };
+        if parent.key.1 > 2 {
+            lineage.session = match &parent.session {
+                Session::Unknown => None,
+                Session::Own => program(),
+                Session::Of(leader) => Some(Arc::clone(leader)),
+            };
+            lineage.origin = parent.origin.clone().map(|origin| Origin {
+                leader: origin.leader.or_else(program),
+                ..origin
+            });
+            lineage.peer = parent.peer;
+        }
+        lineage
+    }
+}
+
+/// Children that were born and not seen yet: their numbers are few and go round, so each has one place.
+#[derive(Debug, Default)]
+pub struct Births(HashMap<usize, (Key, Lineage)>);
+
+/// Births remembered.
+const MOST_BIRTHS: usize = 4_096;
+
+impl Births {
+    fn place(key: Key) -> usize {
+        key.1 as usize % MOST_BIRTHS
+    }
+
+    /// Remembers a child.
+    pub fn add(&mut self, key: Key, lineage: Lineage) {
+        self.0.insert(Self::place(key), (key, lineage));
+    }
+
+    /// Whether a child of this number and this parent was born and not seen.
+    #[must_use]
+    pub fn has(&self, key: Key, parent: Option<u32>) -> bool {
+        self.0
+            .get(&Self::place(key))
+            .is_some_and(|(born, lineage)| {
+                *born == key && lineage.parent.as_ref().map(|parent| parent.pid) == parent
+            })
+    }
+
+    /// Takes a child's lineage. `parent`: its parent now, which is the one that bore it or has taken it up since.
+    pub fn take(&mut self, key: Key, parent: Option<u32>) -> Option<Lineage> {
+        let place = Self::place(key);
+        let orphaned = parent.is_none_or(|parent| parent == 1)
+            && self.0.get(&place).is_some_and(|(born, _)| *born == key);
+        if !orphaned && !self.has(key, parent) {
+            return None;
+        }
+        self.0.remove(&place).map(|(_, lineage)| lineage)
+    }
+}
+
+/// What is known of one log-in.
+#[derive(Debug, Clone, Default)]
+pub struct Login {
+    /// From where.
+    pub source: Option<IpAddr>,
+    /// The entry leader that it began with, given whole.
+    pub origin: Option<Origin>,
+}
+
+/// The log-ins, by host and session number.
+#[derive(Debug, Default)]
+pub struct Logins(HashMap<Key, Login>);
+
+/// Log-ins remembered; when there are more, all are forgotten and learnt anew.
+const MOST_LOGINS: usize = 4_096;
+
+impl Logins {
+    /// What is known of a log-in.
+    #[must_use]
+    pub fn get(&self, key: Key) -> Option<&Login> {
+        self.0.get(&key)
+    }
+
+    /// A log-in to be written to.
+    pub fn entry(&mut self, key: Key) -> &mut Login {
+        if self.0.len() >= MOST_LOGINS && !self.0.contains_key(&key) {
+            self.0.clear();
+        }
+        self.0.entry(key).or_default()
+    }
+}

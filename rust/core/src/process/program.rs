@@ -1,0 +1,282 @@
+//! A program that a process runs or ran: what is told of it in its own events and in those of its descendants.
+
+use std::iter::Empty;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha1::{Digest, Sha1};
+
+use crate::json::{self, Clock, Object};
+
+/// Of the arguments of a program so many bytes are kept, and of its title as many as the kernel shows
+/// (`MAX_PROCTITLE_AUDIT_LEN`, kernel/auditsc.c).
+const MOST_ARGUMENTS: usize = 4 << 10;
+const MOST_TITLE: usize = 128;
+
+/// Bytes of an entity's name: 96 bits of its digest in base64url.
+pub const ENTITY_BYTES: usize = 16;
+
+/// The bytes that all programs hold together.
+#[derive(Debug, Clone, Default)]
+pub struct Held(Arc<AtomicUsize>);
+
+impl Held {
+    /// How many there are.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+}
+
+/// What a program is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The process that runs it.
+    pub pid: u32,
+    /// When that process started, in milliseconds since the epoch.
+    pub start: Option<u64>,
+    /// That process's name for good, by [`entity`].
+    pub entity: [u8; ENTITY_BYTES],
+    /// The file, decoded.
+    pub executable: &'a [u8],
+    /// The name of the task, decoded.
+    pub name: &'a [u8],
+    /// The working directory when it was started; empty if that is not known.
+    pub directory: &'a [u8],
+}
+
+/// A program and the process that runs it, as they are written. It does not change.
+#[derive(Debug)]
+pub struct Program {
+    /// The process.
+    pub pid: u32,
+    /// When the process started, in milliseconds since the epoch.
+    pub start: Option<u64>,
+    /// `process.entity_id`.
+    pub entity: [u8; ENTITY_BYTES],
+    /// The file, decoded.
+    pub executable: Box<[u8]>,
+    /// The name of the task, decoded.
+    pub name: Box<[u8]>,
+    /// `"entity_id":...,"start":...`
+    pub identity: Box<[u8]>,
+    /// `"executable":...,"name":...`
+    pub image: Box<[u8]>,
+    /// `"args":...,"args_count":...,"command_line":...`; empty when they are not known.
+    pub arguments: Box<[u8]>,
+    /// `"title":...` as PROCTITLE would have it.
+    pub title: Box<[u8]>,
+    /// `"working_directory":...` when it was started.
+    pub directory: Box<[u8]>,
+    held: Held,
+}
+
+impl Program {
+    /// A program with the arguments that `arguments` gives, if they are known. `count`: how many there are in all.
+    pub fn new<'t>(
+        facts: Facts<'_>,
+        arguments: Option<(u64, impl Iterator<Item = &'t [u8]>)>,
+        clock: &mut Clock,
+        held: &Held,
+    ) -> Self {
+        let mut out = Vec::with_capacity(256);
+        let members = Object::inner(&out);
+        members.name(&mut out, "entity_id");
+        json::plain_string(&mut out, &facts.entity);
+        if let Some(start) = facts.start {
+            members.name(&mut out, "start");
+            out.push(b'"');
+            #[allow(clippy::cast_possible_truncation)] // below a thousand
+            clock.write(&mut out, start / 1000, (start % 1000) as u16);
+            out.push(b'"');
+        }
+        let identity = Box::from(out.as_slice());
+        out.clear();
+        let members = Object::inner(&out);
+        for (name, text) in [("executable", facts.executable), ("name", facts.name)] {
+            if !text.is_empty() {
+                members.name(&mut out, name);
+                json::string(&mut out, text);
+            }
+        }
+        let image = Box::from(out.as_slice());
+        out.clear();
+        if !facts.directory.is_empty() {
+            Object::inner(&out).name(&mut out, "working_directory");
+            json::string(&mut out, facts.directory);
+        }
+        let directory = Box::from(out.as_slice());
+        out.clear();
+        let mut title = Vec::new();
+        if let Some((count, arguments)) = arguments {
+            write_arguments(&mut out, &mut title, count, arguments);
+        }
+        let program = Self {
+            pid: facts.pid,
+            start: facts.start,
+            entity: facts.entity,
+            executable: facts.executable.into(),
+            name: facts.name.into(),
+            identity,
+            image,
+            arguments: out.into(),
+            title: title.into(),
+            directory,
+            held: held.clone(),
+        };
+        held.0.fetch_add(program.size(), Relaxed);
+        program
+    }
+
+    /// A program with its arguments as /proc has them, a NUL behind each; none if that is empty.
+    pub fn of_line(facts: Facts<'_>, line: &[u8], clock: &mut Clock, held: &Held) -> Self {
+        // A program that writes its own title leaves it without the last NUL, or with many.
+        let mut line = line;
+        while let [rest @ .., 0] = line
+            && (rest.last() == Some(&0) || rest.is_empty())
+        {
+            line = rest;
+        }
+        let line = line.strip_suffix(&[0]).unwrap_or(line);
+        let split = || line.split(|byte| *byte == 0);
+        let known = (!line.is_empty()).then(|| (split().count() as u64, split()));
+        Self::new(facts, known, clock, held)
+    }
+
+    /// A program with the arguments of another.
+    pub fn like(facts: Facts<'_>, other: &Self, clock: &mut Clock, held: &Held) -> Self {
+        let mut program = Self::new(facts, None::<(u64, Empty<&[u8]>)>, clock, held);
+        held.0.fetch_sub(program.size(), Relaxed);
+        program.arguments.clone_from(&other.arguments);
+        program.title.clone_from(&other.title);
+        held.0.fetch_add(program.size(), Relaxed);
+        program
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>()
+            + self.executable.len()
+            + self.name.len()
+            + self.identity.len()
+            + self.image.len()
+            + self.arguments.len()
+            + self.title.len()
+            + self.directory.len()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.held.0.fetch_sub(self.size(), Relaxed);
+    }
+}
+
+/// The last part of a path.
+#[must_use]
+pub fn base(path: &[u8]) -> &[u8] {
+    let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+}
+
+/// Writes the arguments' members, and the title that follows from them: they are what the kernel's PROCTITLE holds.
+fn write_arguments<'t>(
+    out: &mut Vec<u8>,
+    title: &mut Vec<u8>,
+    count: u64,
+    arguments: impl Iterator<Item = &'t [u8]>,
+) {
+    let mut joined: Vec<u8> = Vec::new();
+    let mut left = MOST_ARGUMENTS;
+    out.extend_from_slice(b"\"args\":");
+    let mut separator = b'[';
+    for argument in arguments {
+        let argument = argument.get(..left).unwrap_or(argument);
+        left -= argument.len();
+        out.push(separator);
+        json::string(out, argument);
+        if separator == b',' {
+            joined.push(b' ');
+        }
+        joined.extend_from_slice(argument);
+        separator = b',';
+        if left == 0 {
+            break;
+        }
+    }
+    if separator == b'[' {
+        out.clear();
+        return;
+    }
+    out.extend_from_slice(b"],\"args_count\":");
+    json::number(out, count);
+    out.extend_from_slice(b",\"command_line\":");
+    json::string(out, &joined);
+    let shown = whole_characters(joined.get(..MOST_TITLE).unwrap_or(&joined));
+    if !shown.is_empty() {
+        title.extend_from_slice(b"\"title\":");
+        json::string(title, shown);
+    }
+}
+
+/// The text without the part of a character that a cut has left at its end.
+#[must_use]
+pub fn whole_characters(text: &[u8]) -> &[u8] {
+    let whole = text
+        .utf8_chunks()
+        .next()
+        .map_or(0, |chunk| chunk.valid().len());
+    if text.len() - whole < 4 {
+        text.get(..whole).unwrap_or(text)
+    } else {
+        text
+    }
+}
+
+/// Makes the names that processes keep for good.
+#[derive(Debug, Clone)]
+pub struct Entities(Sha1);
+
+impl Entities {
+    /// For the processes of one start of a host.
+    #[must_use]
+    pub fn new(host: &[u8], boot: &[u8]) -> Self {
+        let mut hash = Sha1::new();
+        for text in [host, boot] {
+            hash.update(text);
+            hash.update([0]);
+        }
+        Self(hash)
+    }
+
+    /// The name of a process: of what tells it from all others of this host, its pid and when it started.
+    #[must_use]
+    pub fn name(&self, node: &[u8], pid: u32, since: Since) -> [u8; ENTITY_BYTES] {
+        let mut hash = self.0.clone();
+        hash.update(node);
+        hash.update(pid.to_le_bytes());
+        match since {
+            Since::Ticks(ticks) => hash.update(ticks.to_le_bytes()),
+            Since::Event(time, serial) => {
+                hash.update(b"event");
+                hash.update(time.to_le_bytes());
+                hash.update(serial.to_le_bytes());
+            }
+        }
+        let digest = hash.finalize();
+        let mut text = [b'-'; ENTITY_BYTES];
+        // Twelve bytes are sixteen characters: there is room.
+        let _ = URL_SAFE_NO_PAD.encode_slice(digest.get(..12).unwrap_or_default(), &mut text);
+        text
+    }
+}
+
+/// What tells a process from those that had its pid before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// When it started, in clock ticks since the system did.
+    Ticks(u64),
+    /// The event that first showed it, by time in milliseconds and serial.
+    Event(u64, u64),
+}

@@ -1,0 +1,59 @@
+//! This machine, as far as the core asks: names of ids, and processes.
+
+use tsauditd_core::System;
+use tsauditd_core::system::{Image, Stat};
+
+use crate::live::LiveNames;
+use crate::proc::Proc;
+
+/// Who can be asked. Without `processes` the events alone tell of those.
+pub struct Machine {
+    pub names: LiveNames,
+    pub processes: Option<Proc>,
+}
+
+impl System for Machine {
+    fn user(&mut self, id: u32) -> Option<&str> {
+        self.names.user(id)
+    }
+
+    fn group(&mut self, id: u32) -> Option<&str> {
+        self.names.group(id)
+    }
+
+    fn at(&mut self, time: u64) {
+        self.names.at(time);
+    }
+
+    fn accounts_changed(&mut self) {
+        self.names.accounts_changed();
+    }
+
+    fn generation(&self) -> u64 {
+        self.names.generation()
+    }
+
+    fn sees_processes(&self) -> bool {
+        self.processes.is_some()
+    }
+
+    fn processes(&mut self) -> Vec<u32> {
+        self.processes.as_ref().map(Proc::all).unwrap_or_default()
+    }
+
+    fn stat(&mut self, pid: u32) -> Option<Stat> {
+        self.processes.as_mut()?.stat(pid)
+    }
+
+    fn image(&mut self, pid: u32) -> Option<Image> {
+        self.processes.as_mut()?.image(pid)
+    }
+
+    fn arguments(&mut self, pid: u32) -> Option<&[u8]> {
+        self.processes.as_mut()?.read(pid, "cmdline")
+    }
+
+    fn cgroup(&mut self, pid: u32) -> Option<&[u8]> {
+        self.processes.as_mut()?.read(pid, "cgroup")
+    }
+}
