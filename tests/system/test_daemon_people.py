@@ -59,7 +59,9 @@ def lived(untouched: Snapshot, output: Path, project: Path, tmp_path: Path) -> l
 
 
 def ran(found: list[Event], *arguments: str) -> list[Event]:
-    return [e for e in found if e.get("process", {}).get("args") == list(arguments)]
+    """Events of programs that were started with these arguments."""
+    started = [e for e in found if e["event"]["action"] == "executed"]
+    return [e for e in started if e["process"].get("args") == list(arguments)]
 
 
 def person(event: Event) -> object:
