@@ -51,6 +51,7 @@ class Memory:
     """A sink that keeps what it gets, and may lose its reader."""
 
     name = "memory"
+    takes = "events"
     room = 1 << 20
 
     def __init__(self, then: Callable[[], None]) -> None:

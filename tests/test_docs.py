@@ -11,7 +11,8 @@ import click
 import pytest
 
 from tsauditd.cli import commands, main
-from tsauditd.config import Config, load_config
+from tsauditd.config import Config, FileOutput, Output, load_config
+from tsauditd.config.model import OUTPUT_TYPES
 
 
 def walk(command: click.Command, name: str = "tsauditd") -> Iterator[tuple[str, click.Command]]:
@@ -80,12 +81,18 @@ def test_every_example_runs(
         (tmp_path / name).write_text(record)
     (tmp_path / "audit.log.2").rename(tmp_path / "audit.log.2.gz")
     (tmp_path / "tsauditd.toml").touch()
+    (tmp_path / "auditd.conf").touch()
     (tmp_path / "rules").symlink_to(project / "rules")
     monkeypatch.chdir(tmp_path)
     lines = examples(project)
     assert len(lines) > 5
     for line in lines:
-        local = line.split(" | ")[0].replace("/var/log/audit", ".").replace("/etc/tsauditd", ".")
+        local = (
+            line.split(" | ")[0]
+            .replace("/var/log/audit", ".")
+            .replace("/etc/tsauditd", ".")
+            .replace("/etc/audit", ".")
+        )
         words = shlex.split(local)[1:]
         if any(line.startswith(f"tsauditd {name}") for name in CHANGES_THE_KERNEL | NEEDS_THE_KERNEL):
             understood(words)
@@ -103,28 +110,35 @@ def understood(words: list[str]) -> None:
     command.make_context(name, words)
 
 
-def keys(tree: object, where: str = "") -> Iterator[tuple[str, object]]:
+def shown(value: object) -> str:
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+def keys(tree: object, where: str) -> Iterator[tuple[str, str]]:
     assert dataclasses.is_dataclass(tree)
     for field in dataclasses.fields(tree):
-        value = getattr(tree, field.name)
-        if dataclasses.is_dataclass(value):
-            yield from keys(value, f"{where}{field.name}.")
-        else:
-            yield where + field.name, value
+        yield f"{where}.{field.name}", shown(getattr(tree, field.name))
 
 
 def test_every_key_is_documented_with_its_default(project: Path) -> None:
-    rows = re.findall(
-        r"^\| `([a-z_.]+)` \| `(.+?)` \|", (project / "docs/configuration.md").read_text(), re.MULTILINE
-    )
-    assert dict(rows) == {
-        key: str(value).lower()
-        if isinstance(value, bool)
-        else f'"{value}"'
-        if isinstance(value, str)
-        else str(value)
-        for key, value in keys(Config())
+    """In the section of its table; a type of output has its own section, less what others have too."""
+    text = (project / "docs/configuration.md").read_text()
+    parts = re.split(r"^#{2,3} (.*)$", text, flags=re.MULTILINE)
+    rows = {
+        title: dict(re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \| `(.+?)` \|", body, re.MULTILINE))
+        for title, body in zip(parts[1::2], parts[2::2], strict=True)
     }
+    config = Config()
+    for name in ("kernel", "events", "daemon"):
+        assert rows[f"[{name}]"] == dict(keys(getattr(config, name), name))
+    common = dict(keys(Output(), "output"))
+    assert rows["Every type"] == common
+    file = dict(keys(FileOutput(), "output"))
+    for kind, output in OUTPUT_TYPES.items():
+        documented = rows[f'type = "{kind}"']
+        others = file | common if kind == "raw" else common
+        assert common | (file if kind == "raw" else {}) | documented == dict(keys(output(), "output"))
+        assert not [key for key in documented if others.get(key) == documented[key]], "said once"
 
 
 def test_the_example_of_a_configuration_is_good(project: Path, tmp_path: Path) -> None:

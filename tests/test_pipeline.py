@@ -12,6 +12,7 @@ class Memory:
     """A sink that keeps what it gets."""
 
     name = "memory"
+    takes = "events"
 
     def __init__(self, room: int = 1 << 20) -> None:
         self.got = b""

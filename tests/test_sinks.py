@@ -10,9 +10,10 @@ from fakes import FakeLoop
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsauditd.sinks import open_sink
+from tsauditd.config import FileOutput
+from tsauditd.sinks import Actions, Commands, open_sink
 from tsauditd.sinks.descriptor import DescriptorSink
-from tsauditd.sinks.file import open_file
+from tsauditd.sinks.file import open_append
 from tsauditd.sinks.stdout import open_stdout
 
 
@@ -111,17 +112,17 @@ def test_output_into_a_file_keeps_its_place(tmp_path: Path, fake_loop: FakeLoop)
 def test_a_file_is_appended_to_and_private(tmp_path: Path, fake_loop: FakeLoop) -> None:
     path = tmp_path / "events.json"
     for text in (b"one\n", b"two\n"):
-        sink = open_sink(str(path), fake_loop, 1000)
+        sink = open_sink(FileOutput(path=str(path)), fake_loop, Actions(Commands((), ()), pytest.fail))
         sink.write(text)
-        sink.close(0)
+        sink.close(60)
     assert path.read_bytes() == b"one\ntwo\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_symbolic_link_is_refused(tmp_path: Path, fake_loop: FakeLoop) -> None:
+def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "target")
     with pytest.raises(OSError, match="a symbolic link is refused"):
-        open_file(str(tmp_path / "link"), fake_loop, 1000)
+        open_append(str(tmp_path / "link"), None)
 
 
 def test_an_error_that_passes_loses_nothing(fake_loop: FakeLoop) -> None:

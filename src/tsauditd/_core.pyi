@@ -84,6 +84,7 @@ class Listener:
         netlink: bool = True,
         gather_us: int = 100,
         original: bool = False,
+        raw: str | None = None,
         host_name: str | None = None,
         host_id: str | None = None,
         boot_id: str | None = None,
@@ -92,13 +93,14 @@ class Listener:
         """fd: an open datagram socket; a descriptor of its own is made, so the caller may close his, and the socket
         lives until stop(). early: packets read before the listener was there. netlink: take the kernel's packets only
         (false for a socket that replays stored packets). gather_us: the pause before draining while packets come
-        densely, in microseconds, at most 1,000,000; 0 for none.
+        densely, in microseconds, at most 1,000,000; 0 for none. raw: also write the records as auditd does,
+        `raw` or `enriched`, for take_raw().
 
         From start() to stop() nothing else may receive from the socket: what it asks (to give the audit pid back,
         say) goes over another one, or the thread takes the answer. Names of users and groups are this machine's; one
         that is not known at once is missing in that event and there in the next.
 
-        Raises OSError if fd is not a datagram socket (EBADF, ENOTSOCK, EPROTOTYPE), ValueError for gather_us."""
+        Raises OSError if fd is not a datagram socket (EBADF, ENOTSOCK, EPROTOTYPE), ValueError for gather_us or raw."""
 
     def start(self) -> None:
         """Starts the thread. Raises RuntimeError when it was started before."""
@@ -115,6 +117,16 @@ class Listener:
     def timeline_spans(self) -> list[tuple[int, int]]:
         """Where in the bytes of the last take() those lines stand that a session's timeline needs: [start, end) of
         whole lines, neighbours joined, ascending."""
+
+    def raw_fileno(self) -> int:
+        """As fileno(), for take_raw()."""
+
+    def take_raw(self) -> bytes:
+        """Takes the lines of audit.log for the records that came since the last call; whole lines, without EOE."""
+
+    def add_record(self, kind: int, text: str) -> None:
+        """Puts a record of the daemon's own among the kernel's: its type, and its text from `audit(` on. One added
+        before start() comes first, one before stop() is still delivered."""
 
     def counters(self) -> dict[str, int]:
         """packets, records, events, overruns (ENOBUFS), rejected (sender not the kernel), truncated (longer than

@@ -120,7 +120,7 @@ def run(
         if or_convert is None:
             raise
         _say(f"{error}; showing the events of {or_convert} instead")
-    return _convert([or_convert], settings.output.path)
+    return _convert([or_convert], output or "-")
 
 
 @commands.command(epilog="Example: tsauditd convert --since yesterday /var/log/audit -o events.json")
@@ -173,6 +173,21 @@ def check(file: str | None) -> None:
 
     load_config(file or DEFAULT_PATH)
     click.echo(f"{file or DEFAULT_PATH}: good")
+
+
+@config.command("import", epilog="Example: tsauditd config import /etc/audit/auditd.conf")
+@click.argument("file", default="/etc/audit/auditd.conf", metavar="[FILE]")
+def import_(file: str) -> None:
+    """Print a configuration that does what an auditd.conf says.
+
+    What has no counterpart is told on standard error, one line for each key.
+    """
+    from tsauditd.config.auditd import import_auditd
+
+    text, notes = import_auditd(Path(file))
+    for note in notes:
+        _say(f"{visible(file)}: {note}")
+    click.echo(text, nl=False)
 
 
 @commands.group()

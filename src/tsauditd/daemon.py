@@ -19,7 +19,7 @@ from tsauditd.config import Config
 from tsauditd.errors import TsauditdError
 from tsauditd.event import Listener, ListenerCounters, listener_counters
 from tsauditd.pipeline import Losses, Origin, Pipeline
-from tsauditd.sinks import open_sink
+from tsauditd.sinks import Actions, Commands, open_sink
 
 _TICK = 1.0
 """Seconds between two looks at the kernel's count of lost records."""
@@ -77,9 +77,10 @@ async def _run(config: Config, say: Callable[[str], None]) -> int:
     # being ready to put it back.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
-    sink = open_sink(config.output.path, loop, config.output.queue_bytes)
+    actions = Actions(Commands(config.daemon.single_command, config.daemon.halt_command), say)
+    sinks = [open_sink(output, loop, actions) for output in config.output]
     origin = this_host()
-    pipeline = Pipeline([sink], origin, say=say, wall=time.time)
+    pipeline = Pipeline(sinks, origin, say=say, wall=time.time)
     summary: Summary | None = None
     try:
         source = attach(config.kernel, say)
@@ -146,6 +147,7 @@ async def serve(
         early=source.early,
         netlink=source.netlink,
         original=config.events.original,
+        raw=config.raw_format,
         host_name=origin.host_name,
         host_id=origin.host_id,
         boot_id=origin.boot_id,
@@ -158,6 +160,9 @@ async def serve(
         if pipeline.finished:
             stop.set()
 
+    def raw_batch() -> None:
+        pipeline.deliver_raw(listener.take_raw())
+
     def tell() -> None:
         counters = listener_counters(listener)
         pipeline.tell(source.lost(), counters["overruns"], counters["gaps"])
@@ -166,6 +171,8 @@ async def serve(
 
     listener.start()
     loop.add_reader(listener.fileno(), batch)
+    if config.raw_format:
+        loop.add_reader(listener.raw_fileno(), raw_batch)
     try:
         while not stop.is_set():
             try:
@@ -174,9 +181,11 @@ async def serve(
                 tell()
     finally:
         loop.remove_reader(listener.fileno())
+        loop.remove_reader(listener.raw_fileno())
         with contextlib.suppress(TsauditdError):  # close() tries again, and tells
             source.quieten()
         listener.stop()
     batch()
+    raw_batch()
     tell()
     return Summary(listener_counters(listener), pipeline.losses, time.process_time_ns() - began)

@@ -90,7 +90,11 @@ class SinkHealth:
 
 
 class Sink(Protocol):
-    """Where JSON lines go. Takes the bytes that all sinks share; never blocks the loop, never raises."""
+    """Where lines go. Takes the bytes that all sinks share; never blocks the loop, never raises."""
+
+    @property
+    def takes(self) -> str:
+        """Which lines: `events` (JSON) or `records` (as auditd writes them)."""
 
     @property
     def name(self) -> str:
@@ -101,7 +105,7 @@ class Sink(Protocol):
         """How many bytes it would take now without dropping any."""
 
     def write(self, lines: bytes) -> None:
-        """Takes whole JSON lines. What there is no room for is dropped, the newest first, and counted."""
+        """Takes whole lines. What there is no room for is dropped, the newest first, and counted."""
 
     def health(self) -> SinkHealth:
         """How it does."""

@@ -111,9 +111,16 @@ class Pipeline:
         return Losses(self._losses.kernel, self._losses.overrun, self._losses.gap, dropped)
 
     def deliver(self, lines: bytes) -> None:
-        """Gives whole JSON lines to every sink; they share the bytes."""
+        """Gives whole JSON lines to every sink that takes events; they share the bytes."""
         for outlet in self._outlets:
-            outlet.sink.write(lines)
+            if outlet.sink.takes == "events":
+                outlet.sink.write(lines)
+
+    def deliver_raw(self, lines: bytes) -> None:
+        """Gives records as auditd writes them to every sink that takes those."""
+        for outlet in self._outlets:
+            if outlet.sink.takes == "records":
+                outlet.sink.write(lines)
 
     def tell(self, kernel: int, overrun: int, gap: int) -> None:
         """Takes the totals since the start, and tells each sink's stream what it has not been told.
@@ -127,7 +134,7 @@ class Pipeline:
                 outlet.error = health.error
                 self._say(f"{outlet.sink.name}: {health.error or 'writing again'}")
             total = Losses(kernel, overrun, gap, health.dropped)
-            if new := total - outlet.told:
+            if outlet.sink.takes == "events" and (new := total - outlet.told):
                 line = loss_event(new, total, self._origin, self._wall())
                 if outlet.sink.room >= len(line):
                     outlet.sink.write(line)

@@ -58,7 +58,7 @@ def test_a_slow_reader_is_told_what_was_dropped(
 ) -> None:
     count, prefix = 5000, f"{tmp_path}/missing/"
     config = tmp_path / "tsauditd.toml"
-    config.write_text("[output]\nqueue_bytes = 65536\n")
+    config.write_text('[[output]]\ntype = "stdout"\nqueue_bytes = 65536\n')
     got: list[bytes] = []
     words = ["-c", str(config), "--rules", str(flood_rules)]
     with running(tmp_path, *words, key="flood", stdout=subprocess.PIPE) as daemon:

@@ -4,6 +4,7 @@ use crate::assemble::{Assembler, Event, Source};
 use crate::ecs::{Host, Renderer};
 use crate::line::{Line, line, lines_within};
 use crate::packet::{Packet, packet};
+use crate::raw::{RawFormat, RawLog};
 use crate::record::{Headers, Record, kind};
 use crate::system::System;
 use crate::timeline::Spans;
@@ -23,6 +24,8 @@ pub struct Settings {
     pub host: Host,
     /// The longest `process.args` kept, in bytes.
     pub max_argument_bytes: usize,
+    /// Also write each record as auditd does; packets only.
+    pub raw: RawFormat,
     /// The input is the text of a log rather than packets from the kernel.
     pub log: bool,
     /// Only events at or after this time, in milliseconds since the epoch.
@@ -37,6 +40,7 @@ impl Default for Settings {
             original: false,
             host: Host::default(),
             max_argument_bytes: 2 << 20,
+            raw: RawFormat::None,
             log: false,
             since: None,
             until: None,
@@ -86,6 +90,7 @@ pub struct Engine {
     renderer: Renderer,
     done: Vec<Event>,
     out: Vec<u8>,
+    raw: RawLog,
     /// The lines of `out` that a session's timeline needs.
     spans: Spans,
     /// The beginning of a line whose end has not come.
@@ -117,6 +122,7 @@ impl Engine {
                 settings.original,
                 settings.max_argument_bytes,
             ),
+            raw: RawLog::new(settings.raw),
             settings,
             system,
             done: Vec::new(),
@@ -142,6 +148,7 @@ impl Engine {
         match packet(datagram) {
             Packet::Record { kind, text } => match self.headers.read(text) {
                 Some((stamp, body)) => {
+                    self.raw.write(kind, text, self.system.as_mut());
                     let record = Record {
                         kind,
                         stamp,
@@ -219,6 +226,11 @@ impl Engine {
     /// The lines written and where those stand that a timeline needs; the caller takes both away.
     pub fn batch(&mut self) -> (&mut Vec<u8>, &mut Spans) {
         (&mut self.out, &mut self.spans)
+    }
+
+    /// The records as auditd writes them; the caller takes them away.
+    pub fn raw(&mut self) -> &mut Vec<u8> {
+        self.raw.output()
     }
 
     /// What was seen so far.

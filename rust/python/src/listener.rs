@@ -10,7 +10,7 @@ use std::time::Duration;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use tsauditd_core::{Host, Settings};
+use tsauditd_core::{Host, RawFormat, Settings};
 
 use crate::reader::{Plan, Shared, run};
 use crate::system;
@@ -55,10 +55,10 @@ impl Listener {
 #[pymethods]
 impl Listener {
     #[new]
-    #[pyo3(signature = (fd, *, early = Vec::new(), netlink = true, gather_us = 100, original = false,
+    #[pyo3(signature = (fd, *, early = Vec::new(), netlink = true, gather_us = 100, original = false, raw = None,
         host_name = None, host_id = None, boot_id = None, max_argument_bytes = 2_097_152),
-        text_signature = "(fd, *, early=(), netlink=True, gather_us=100, original=False, host_name=None, \
-            host_id=None, boot_id=None, max_argument_bytes=2097152)")]
+        text_signature = "(fd, *, early=(), netlink=True, gather_us=100, original=False, raw=None, \
+            host_name=None, host_id=None, boot_id=None, max_argument_bytes=2097152)")]
     #[expect(clippy::too_many_arguments, reason = "Python's keyword arguments")]
     fn new(
         fd: i32,
@@ -66,6 +66,7 @@ impl Listener {
         netlink: bool,
         gather_us: u64,
         original: bool,
+        raw: Option<&str>,
         host_name: Option<String>,
         host_id: Option<String>,
         boot_id: Option<String>,
@@ -76,6 +77,16 @@ impl Listener {
                 "gather_us is {gather_us}; at most {GATHER_US}"
             )));
         }
+        let raw = match raw {
+            None => RawFormat::None,
+            Some("raw") => RawFormat::Raw,
+            Some("enriched") => RawFormat::Enriched,
+            Some(other) => {
+                return Err(PyValueError::new_err(format!(
+                    "raw is {other}; raw or enriched"
+                )));
+            }
+        };
         let (socket, kind) = system::own_socket(fd)?;
         let host = Host {
             name: host_name,
@@ -84,6 +95,7 @@ impl Listener {
         };
         let settings = Settings {
             original,
+            raw,
             host,
             max_argument_bytes,
             ..Settings::default()
@@ -132,6 +144,23 @@ impl Listener {
         self.shared
             .outbox
             .take(&self.shared.wake, |lines| PyBytes::new(py, lines))
+    }
+
+    fn raw_fileno(&self) -> i32 {
+        self.shared.raw.ready().as_raw_fd()
+    }
+
+    fn take_raw<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        self.shared
+            .raw
+            .take(&self.shared.wake, |lines| PyBytes::new(py, lines))
+    }
+
+    fn add_record(&self, kind: u16, text: &str) {
+        let mut packet = vec![0; 16];
+        packet[4..6].copy_from_slice(&kind.to_ne_bytes());
+        packet.extend_from_slice(text.as_bytes());
+        self.shared.add_own(packet);
     }
 
     fn timeline_spans(&self) -> Vec<(usize, usize)> {

@@ -6,13 +6,14 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tsauditd_core::timeline::Spans;
 use tsauditd_core::{Engine, Settings};
 
 use crate::arena::Arena;
@@ -43,6 +44,12 @@ const ERROR_PAUSE: Duration = Duration::from_millis(10);
 /// What the reading thread shares with those who started it.
 pub struct Shared {
     pub outbox: Outbox,
+    /// The records as auditd writes them, where they are wanted.
+    pub raw: Outbox,
+    /// Records of the daemon's own, as packets, that are to go among the kernel's.
+    own: Mutex<Vec<Vec<u8>>>,
+    /// There are some.
+    called: AtomicBool,
     pub counters: Counters,
     /// Rung to stop the thread, or when the outbox has room again.
     pub wake: Bell,
@@ -56,12 +63,29 @@ impl Shared {
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             outbox: Outbox::new()?,
+            raw: Outbox::new()?,
+            own: Mutex::default(),
+            called: AtomicBool::new(false),
             counters: Counters::default(),
             wake: Bell::new()?,
             stop: AtomicBool::new(false),
             clock: AtomicI32::new(0),
             now_ms: Arc::default(),
         })
+    }
+
+    /// Puts a record of the daemon's own among the kernel's.
+    pub fn add_own(&self, packet: Vec<u8>) {
+        self.own
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(packet);
+        self.called.store(true, Release);
+        self.wake.ring();
+    }
+
+    fn take_own(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut *self.own.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Every counter with its name, the CPU time up to this moment.
@@ -164,8 +188,16 @@ impl Reader {
         self.shared.stop.load(Acquire)
     }
 
+    /// Takes up the daemon's own records.
+    fn own(&mut self, now: u64) {
+        for packet in self.shared.take_own() {
+            self.engine.packet(&packet, now);
+        }
+    }
+
     fn first(&mut self, early: Vec<Vec<u8>>) {
         let now = self.now();
+        self.own(now);
         for packet in early {
             self.shared.counters.add(Count::Packets, 1);
             self.shared
@@ -177,8 +209,14 @@ impl Reader {
 
     fn read(&mut self, gather: Duration) {
         let mut drained = 0;
-        while !self.stopping() {
+        loop {
             let now = self.now();
+            if self.shared.called.swap(false, Acquire) {
+                self.own(now);
+            }
+            if self.stopping() {
+                break;
+            }
             let found = self.receive(now);
             match found {
                 Found::Full => {
@@ -212,7 +250,10 @@ impl Reader {
     /// Sleeps until a packet comes, the engine wants its tick, or the bell rings.
     fn sleep(&mut self, timeout_ms: Option<u64>) {
         let timeout = timeout_ms.map_or(-1, |left| i32::try_from(left).unwrap_or(i32::MAX));
-        system::wait(&[self.socket.as_fd(), self.shared.wake.as_fd()], timeout);
+        if system::wait(&[self.socket.as_fd(), self.shared.wake.as_fd()], timeout) {
+            // Whoever rings sets before what it rings for, so that nothing is missed.
+            self.shared.wake.clear();
+        }
         self.shared.counters.add(Count::Wakeups, 1);
     }
 
@@ -272,18 +313,20 @@ impl Reader {
     fn deliver(&mut self, now: u64) {
         self.delivered_ms = now;
         self.publish();
+        let raw = self.engine.raw();
+        let mut room = raw.is_empty() || self.shared.raw.put(raw, &mut Spans::default());
         let (output, spans) = self.engine.batch();
-        if output.is_empty() {
-            return;
+        if !output.is_empty() {
+            self.shared
+                .counters
+                .add(Count::BytesOut, output.len() as u64);
+            room &= self.shared.outbox.put(output, spans);
         }
-        self.shared
-            .counters
-            .add(Count::BytesOut, output.len() as u64);
-        if self.shared.outbox.put(output, spans) {
+        if room {
             return;
         }
         self.shared.counters.add(Count::Stalls, 1);
-        while self.shared.outbox.is_full() && !self.stopping() {
+        while (self.shared.outbox.is_full() || self.shared.raw.is_full()) && !self.stopping() {
             system::wait_one(self.shared.wake.as_fd());
             self.shared.wake.clear();
         }
@@ -329,6 +372,7 @@ impl Reader {
                 _ => break,
             }
         }
+        self.own(self.now());
         self.engine.flush();
         self.deliver(self.now());
     }

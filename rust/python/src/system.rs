@@ -120,8 +120,9 @@ pub fn started_ms() -> u64 {
     ms(libc::CLOCK_REALTIME).saturating_sub(ms(libc::CLOCK_BOOTTIME))
 }
 
-/// Sleeps until one of `fds` is readable or in error, or `timeout_ms` (negative: for ever) has passed.
-pub fn wait(fds: &[BorrowedFd<'_>; 2], timeout_ms: i32) {
+/// Sleeps until one of `fds` is readable or in error, or `timeout_ms` (negative: for ever) has passed. Returns whether
+/// the second is.
+pub fn wait(fds: &[BorrowedFd<'_>; 2], timeout_ms: i32) -> bool {
     let mut polled = fds.map(|fd| libc::pollfd {
         fd: fd.as_raw_fd(),
         events: libc::POLLIN,
@@ -135,6 +136,7 @@ pub fn wait(fds: &[BorrowedFd<'_>; 2], timeout_ms: i32) {
             timeout_ms,
         )
     };
+    polled[1].revents != 0
 }
 
 /// Sleeps until `fd` is readable or in error.

@@ -1,13 +1,24 @@
-"""Where JSON lines go: each sink in its own file, with its bounded queue, its policy when full and its counters."""
+"""Where lines go: each sink in its own file, with its bounded queue, its policy when full and its counters."""
 
+from tsauditd.config import FileOutput, Output, RawOutput, StdoutOutput
 from tsauditd.event import Sink
+from tsauditd.sinks.action import Actions, Commands
 from tsauditd.sinks.descriptor import Loop
-from tsauditd.sinks.file import open_file
+from tsauditd.sinks.file import FileWriter
+from tsauditd.sinks.queue import QueueSink
 from tsauditd.sinks.stdout import open_stdout
 
-__all__ = ["Loop", "open_sink"]
+__all__ = ["Actions", "Commands", "Loop", "open_sink"]
 
 
-def open_sink(output: str, loop: Loop, queue_bytes: int) -> Sink:
-    """The sink that `output` names: `-` is standard output, anything else a file to append to. Raises OSError."""
-    return open_stdout(loop, queue_bytes) if output == "-" else open_file(output, loop, queue_bytes)
+def open_sink(output: Output, loop: Loop, actions: Actions) -> Sink:
+    """The sink that `output` describes. Raises OSError or BadConfiguration."""
+    if isinstance(output, StdoutOutput):
+        return open_stdout(loop, output.queue_bytes)
+    assert isinstance(output, FileOutput)
+    return QueueSink(
+        FileWriter(output, actions),
+        output.queue_bytes,
+        takes="records" if isinstance(output, RawOutput) else "events",
+        drop_oldest=output.when_full == "drop-oldest",
+    )

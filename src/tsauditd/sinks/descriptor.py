@@ -52,6 +52,8 @@ class DescriptorSink:
         self._watching = False
         self._closed = False
 
+    takes = "events"
+
     @property
     def name(self) -> str:
         """What messages call it."""

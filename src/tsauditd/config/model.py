@@ -1,0 +1,172 @@
+"""The configuration as a tree of dataclasses. Each field's default and limits are here, its meaning in the docs too."""
+
+import re
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+SPACE = re.compile(r"[0-9]+%?")
+"""Free space: MiB, or a share of the file system."""
+
+ACTION = re.compile(r"ignore|syslog|rotate|suspend|single|halt|exec /\S.*")
+"""What to do when space or the disk fails; `exec` runs a program without arguments."""
+
+SIZE_ACTION = re.compile(r"ignore|syslog|rotate|suspend|exec /\S.*")
+
+
+def _between(default: int, least: int, most: int) -> int:
+    return field(default=default, metadata={"least": least, "most": most})
+
+
+def _one_of(default: str, *words: str) -> str:
+    return field(default=default, metadata={"one_of": words})
+
+
+def _like(default: str, form: re.Pattern[str], told: str) -> str:
+    return field(default=default, metadata={"form": form, "told": told})
+
+
+def _action(default: str) -> str:
+    return _like(default, ACTION, "ignore, syslog, rotate, suspend, single, halt or exec /PATH")
+
+
+def _space() -> str:
+    return _like("0", SPACE, "MiB or a share, as in 75 or 5%")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """[kernel]: how the daemon stands to the kernel's audit. What it changes holds for its own life only."""
+
+    observe: bool = False
+    """Never take the audit pid: read the multicast group beside the daemon that has it."""
+
+    rules: str = "none"
+    """The rules file to load, or a directory of `*.rules`; `none` leaves the kernel's rules alone."""
+
+    backlog_limit: int = _between(8192, 64, 1 << 20)
+    """At least so many records may wait in the kernel (kernel/audit.c, AUDIT_STATUS_BACKLOG_LIMIT)."""
+
+    receive_buffer: int = _between(16 << 20, 64 << 10, 1 << 30)
+    """Bytes that the socket may hold (socket(7), SO_RCVBUFFORCE)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    """[events]: what an event carries."""
+
+    original: bool = False
+    """Add the raw records as event.original."""
+
+    max_argument_bytes: int = _between(2 << 20, 1 << 10, 32 << 20)
+    """The longest process.args kept; what was cut is told in the event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Daemon:
+    """[daemon]: the process itself."""
+
+    single_command: tuple[str, ...] = ("/sbin/telinit", "1")
+    """What the action `single` runs."""
+
+    halt_command: tuple[str, ...] = ("/sbin/telinit", "0")
+    """What the action `halt` runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """[[output]]: what every type of output has."""
+
+    type: ClassVar[str]
+
+    queue_bytes: int = _between(16 << 20, 64 << 10, 1 << 30)
+    """Bytes that may wait for a slow reader before lines are dropped, counted."""
+
+    when_full: str = _one_of("drop-newest", "drop-newest", "drop-oldest")
+    """Which lines a full queue drops."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StdoutOutput(Output):
+    """[[output]] type = "stdout"."""
+
+    type: ClassVar[str] = "stdout"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileOutput(Output):
+    """[[output]] type = "file"."""
+
+    type: ClassVar[str] = "file"
+
+    path: str = "/var/log/tsauditd/events.json"
+    """The file to append to. A symbolic link is refused."""
+
+    group: str = ""
+    """The group that may read it (name or number); empty: root alone."""
+
+    rotate_bytes: int = _between(0, 0, 1 << 40)
+    """From this size on the file is rotated; 0: never."""
+
+    rotate_seconds: int = _between(0, 0, 366 * 86400)
+    """How long a file lasts, in whole periods since the epoch (86400: a day of UTC); 0: for ever."""
+
+    keep_files: int = _between(0, 0, 100_000)
+    """Rotated files that are kept; 0: any number."""
+
+    keep_days: int = _between(0, 0, 36_600)
+    """Days that a rotated file is kept; 0: for ever."""
+
+    compress: str = _one_of("none", "none", "zstd")
+    """What is done to a rotated file."""
+
+    sync: str = _one_of("none", "none", "second", "batch")
+    """When what was written is forced to the disk: never, once a second, after each batch."""
+
+    size_action: str = _like("rotate", SIZE_ACTION, "rotate, ignore, syslog, suspend or exec /PATH")
+    """What happens at rotate_bytes."""
+
+    space_left: str = _space()
+    """Free space below which space_left_action is taken."""
+
+    space_left_action: str = _action("syslog")
+
+    admin_space_left: str = _space()
+    """Free space below which admin_space_left_action is taken."""
+
+    admin_space_left_action: str = _action("suspend")
+
+    disk_full_action: str = _action("syslog")
+    """What happens when a write finds no room."""
+
+    disk_error_action: str = _action("syslog")
+    """What happens when a write fails for another reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawOutput(FileOutput):
+    """[[output]] type = "raw": records as auditd writes them."""
+
+    type: ClassVar[str] = "raw"
+
+    path: str = "/var/log/audit/audit.log"
+
+    format: str = _one_of("raw", "raw", "enriched")
+    """Whether names are added after 0x1D, as auditd's log_format ENRICHED does."""
+
+
+OUTPUT_TYPES: dict[str, type[Output]] = {kind.type: kind for kind in (StdoutOutput, FileOutput, RawOutput)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The whole configuration."""
+
+    kernel: Kernel = field(default_factory=Kernel)
+    events: Events = field(default_factory=Events)
+    daemon: Daemon = field(default_factory=Daemon)
+    output: tuple[Output, ...] = (StdoutOutput(),)
+
+    @property
+    def raw_format(self) -> str | None:
+        """How records are written for the raw outputs, which share one format; None when there are none."""
+        return next((each.format for each in self.output if isinstance(each, RawOutput)), None)

@@ -1,0 +1,216 @@
+"""A bounded queue and the thread that empties it: a writer may block, and nobody but its own queue waits."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from tsauditd.event import SinkHealth
+
+_TICK = 1.0
+"""Seconds between two calls of a writer's `tick`."""
+
+_LAST_PAUSE = 30.0
+"""Seconds: the longest pause before what failed is tried again."""
+
+
+class Writer(Protocol):
+    """What the thread calls, and nobody else: may block, raises OSError."""
+
+    name: str
+    """What messages call it."""
+
+    pause: float
+    """Seconds before a failed write is tried again; doubled with each failure up to 30 s where `backs_off`."""
+
+    backs_off: bool
+
+    def write(self, lines: bytes, start: int) -> int:
+        """Writes whole lines from byte `start` on, as many as go; returns the first byte not written.
+
+        Raises OSError; BrokenPipeError: the reader has gone for good.
+        """
+
+    def tick(self) -> None:
+        """Called about once a second: what the clock asks for."""
+
+    def close(self) -> None:
+        """Lets go of what was opened."""
+
+    @property
+    def state(self) -> str | None:
+        """Why nothing is written just now, in words; None when all is well."""
+
+
+class QueueSink:
+    """A sink whose writer has a thread of its own. What a full queue drops is counted; order is kept.
+
+    Bounds: `queue_bytes`, and one batch more when the queue was empty.
+    """
+
+    def __init__(
+        self, writer: Writer, queue_bytes: int, *, takes: str = "events", drop_oldest: bool = False
+    ) -> None:
+        self.takes = takes
+        self._writer = writer
+        self._limit = queue_bytes
+        self._drop_oldest = drop_oldest
+        self._changed = threading.Condition()
+        self._queue: deque[bytes | Callable[[], None]] = deque()
+        self._urgent: deque[Callable[[], None]] = deque()
+        self._waiting = 0
+        self._written = 0
+        self._dropped = 0
+        self._error: str | None = None
+        self._closed = False
+        self._ending = False
+        self._hurry = False
+        self._current = b""
+        self._at = 0
+        # Not waited for at the end of the process: a disk that hangs must not hold it.
+        self._thread = threading.Thread(target=self._run, name=f"sink {writer.name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self._writer.name
+
+    @property
+    def room(self) -> int:
+        """How many bytes it would take now without dropping any."""
+        return 0 if self._closed else self._limit - self._waiting
+
+    @property
+    def closed(self) -> bool:
+        """Whether its reader has gone for good."""
+        return self._closed
+
+    def health(self) -> SinkHealth:
+        """How it does."""
+        with self._changed:
+            return SinkHealth(self._written, self._waiting, self._dropped, self._error or self._writer.state)
+
+    def write(self, lines: bytes) -> None:
+        """Takes whole lines. What there is no room for is dropped, by the queue's policy, and counted."""
+        with self._changed:
+            if self._closed or not lines:
+                return
+            if self._waiting and self._waiting + len(lines) > self._limit:
+                lines = self._fit(lines)
+                if not lines:
+                    return
+            self._queue.append(lines)
+            self._waiting += len(lines)
+            self._changed.notify()
+
+    def order(self, action: Callable[[], None], *, urgent: bool = False) -> None:
+        """Has `action` run in the thread after what was written so far; `urgent`: at once, also amid a pause."""
+        with self._changed:
+            if urgent:
+                self._urgent.append(action)
+                self._hurry = True
+            else:
+                self._queue.append(action)
+            self._changed.notify()
+
+    def close(self, patience: float) -> None:
+        """Writes out what waits, for at most `patience` seconds; what is left then counts as dropped."""
+        with self._changed:
+            self._ending = self._hurry = True
+            self._changed.notify()
+        self._thread.join(patience)
+        with self._changed:
+            self._closed = True
+            left = [self._current[self._at :], *(each for each in self._queue if isinstance(each, bytes))]
+            self._queue.clear()
+            self._dropped += sum(part.count(b"\n") for part in left)
+            self._waiting = 0
+            self._changed.notify()
+
+    def _fit(self, lines: bytes) -> bytes:
+        """Makes room by the policy; returns what of `lines` is to be kept."""
+        if self._drop_oldest:
+            for place, each in enumerate(list(self._queue)):
+                if self._waiting + len(lines) <= self._limit:
+                    break
+                if isinstance(each, bytes):
+                    self._queue[place] = _nothing
+                    self._waiting -= len(each)
+                    self._dropped += each.count(b"\n")
+        keep = lines.rfind(b"\n", 0, max(self._limit - self._waiting, 0)) + 1
+        if keep < len(lines):
+            self._dropped += lines.count(b"\n", keep)
+        return lines[:keep]
+
+    def _run(self) -> None:
+        pause = self._writer.pause
+        tick_at = time.monotonic() + _TICK
+        while True:
+            action = self._next(tick_at)
+            if action is None:
+                break
+            try:
+                if time.monotonic() >= tick_at:
+                    tick_at = time.monotonic() + _TICK
+                    self._writer.tick()
+                action()
+            except BrokenPipeError:
+                self._gone()
+                break
+            except OSError as error:
+                with self._changed:
+                    self._error = error.strerror or str(error)
+                    if self._ending:
+                        break
+                    until = time.monotonic() + pause
+                    while not self._hurry and (left := until - time.monotonic()) > 0:
+                        self._changed.wait(left)
+                    self._hurry = False
+                pause = min(pause * 2, _LAST_PAUSE) if self._writer.backs_off else pause
+            else:
+                pause = self._writer.pause
+        self._writer.close()
+
+    def _next(self, tick_at: float) -> Callable[[], None] | None:
+        """What to do now; None at the end."""
+        with self._changed:
+            while True:
+                if self._urgent:
+                    return self._urgent.popleft()
+                if self._at < len(self._current):
+                    if not self._writer.state:
+                        return self._put
+                elif self._queue:
+                    first = self._queue.popleft()
+                    if not isinstance(first, bytes):
+                        return first
+                    self._current, self._at = first, 0
+                    continue
+                if self._ending:
+                    return None
+                self._hurry = False
+                if (left := tick_at - time.monotonic()) <= 0:
+                    return _nothing
+                self._changed.wait(left)
+
+    def _put(self) -> None:
+        at = self._writer.write(self._current, self._at)
+        with self._changed:
+            self._written += at - self._at
+            self._waiting -= at - self._at
+            self._at = at
+            self._error = None
+            if at == len(self._current):
+                self._current, self._at = b"", 0
+
+    def _gone(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._queue.clear()
+            self._current, self._at, self._waiting = b"", 0, 0
+
+
+def _nothing() -> None:
+    """An order whose place something else had."""

@@ -1,0 +1,145 @@
+"""The queue before a writer: bounded, in order, every drop counted; a writer that hangs holds up nobody."""
+
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tsauditd.sinks.queue import QueueSink
+
+PATIENCE = 60.0
+
+
+class Gate:
+    """A writer that writes only while its gate is open."""
+
+    name = "gate"
+    pause = 0.001
+    backs_off = True
+    state: str | None = None
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.reached = threading.Event()
+        self.errors: list[OSError] = []
+        self.got = b""
+        self.piece = 1 << 20
+        self.closed = threading.Event()
+
+    def write(self, lines: bytes, start: int) -> int:
+        self.reached.set()
+        assert self.open.wait(PATIENCE)
+        if self.errors:
+            raise self.errors.pop()
+        part = lines[start : start + self.piece]
+        self.got += part
+        return start + len(part)
+
+    def tick(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_a_writer_that_hangs_holds_up_nobody_and_drops_are_counted() -> None:
+    writer = Gate()
+    sink = QueueSink(writer, 10)
+    sink.write(b"one\n")
+    assert writer.reached.wait(PATIENCE)
+    for _ in range(5):
+        sink.write(b"x\ny\n")
+    health = sink.health()
+    assert health.waiting <= 10
+    assert health.dropped == 7
+    writer.open.set()
+    sink.close(PATIENCE)
+    assert writer.got == b"one\nx\ny\nx\n"
+    assert sink.health().dropped == 7
+    assert writer.closed.is_set()
+
+
+def test_the_oldest_may_be_dropped_instead() -> None:
+    writer = Gate()
+    sink = QueueSink(writer, 10, drop_oldest=True)
+    sink.write(b"one\n")
+    assert writer.reached.wait(PATIENCE)
+    for number in range(5):
+        sink.write(b"a%d\n" % number)
+    writer.open.set()
+    sink.close(PATIENCE)
+    assert writer.got == b"one\na3\na4\n"
+    assert sink.health().dropped == 3
+
+
+def test_what_fails_is_tried_again_and_loses_nothing() -> None:
+    writer = Gate()
+    writer.errors = [OSError(28, "No space left on device"), OSError(5, "Input/output error")]
+    writer.piece = 3
+    writer.open.set()
+    sink = QueueSink(writer, 1000)
+    sink.write(b"one\n")
+    sink.write(b"two\n")
+    while sink.health().waiting:
+        pass
+    assert sink.health().error is None
+    sink.close(PATIENCE)
+    assert writer.got == b"one\ntwo\n"
+
+
+def test_an_end_without_patience_counts_what_is_left() -> None:
+    writer = Gate()
+    sink = QueueSink(writer, 1000)
+    sink.write(b"one\ntwo\n")
+    assert writer.reached.wait(PATIENCE)
+    sink.write(b"three\n")
+    sink.close(0)
+    assert sink.health().dropped == 3
+    writer.open.set()
+
+
+def test_a_reader_that_has_gone_closes_it() -> None:
+    writer = Gate()
+    writer.errors = [BrokenPipeError()]
+    writer.open.set()
+    sink = QueueSink(writer, 1000)
+    sink.write(b"one\n")
+    assert writer.closed.wait(PATIENCE)
+    assert sink.closed
+    assert sink.room == 0
+    sink.write(b"two\n")
+    sink.close(0)
+
+
+def test_orders_are_carried_out_in_their_place() -> None:
+    writer = Gate()
+    writer.open.set()
+    seen: list[bytes] = []
+    sink = QueueSink(writer, 1000)
+    sink.write(b"one\n")
+    sink.order(lambda: seen.append(writer.got))
+    sink.write(b"two\n")
+    sink.close(PATIENCE)
+    assert seen == [b"one\n"]
+
+
+@pytest.mark.parametrize("drop_oldest", [False, True])
+@given(st.lists(st.integers(1, 12), max_size=20), st.integers(1, 60))
+@settings(max_examples=50, deadline=None)
+def test_whole_lines_in_order_and_every_other_counted(
+    drop_oldest: bool, batches: list[int], limit: int
+) -> None:
+    writer = Gate()
+    sink = QueueSink(writer, limit, drop_oldest=drop_oldest)
+    sent: list[bytes] = []
+    for count in batches:
+        lines = [b"%d\n" % (len(sent) + place) for place in range(count)]
+        sent += lines
+        sink.write(b"".join(lines))
+    writer.open.set()
+    sink.close(PATIENCE)
+    got = writer.got.splitlines(keepends=True)
+    remaining = iter(sent)
+    assert all(line in remaining for line in got), "in order, uncut"
+    assert len(got) + sink.health().dropped == len(sent)
