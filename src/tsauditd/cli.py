@@ -290,6 +290,28 @@ def rules_delete(everything: bool, key: str | None) -> None:
         click.echo(f"{delete_all(control, key)} deleted")
 
 
+@rules.command("suggest", epilog="Example: tsauditd rules suggest /var/log/audit")
+@click.argument("files", nargs=-1, metavar="[FILES]...")
+@click.option(
+    "--least", type=click.FloatRange(0, 100), default=1.0, metavar="PERCENT", help="The least saving of each."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def rules_suggest(files: tuple[str, ...], least: float, as_json: bool) -> None:
+    """Propose exclusions, from a day of events, with what each would save. Changes nothing.
+
+    FILES are the daemon's own JSON lines or audit logs, as convert takes them. What is proposed is a program's habit
+    outside of any login, without failures; logins, people's sessions, changes of rights and accounts, failures and
+    what is seldom are never proposed.
+    """
+    from tsauditd.suggest.report import as_data, as_text, proposals, read
+    from tsauditd.suggest.tally import Tally
+
+    tally = Tally()
+    read(files, tally, _say)
+    found = proposals(tally, least / 100)
+    click.echo(json.dumps(as_data(found, tally)) if as_json else as_text(found, tally), nl=as_json)
+
+
 def _rules_of(file: str) -> "list[Command]":
     from tsauditd.kernel.rules.files import read_rules
     from tsauditd.kernel.rules.names import core_names

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tsauditd.kernel.rules.parse import parse
 from tsauditd.kernel.rules.rule import Verb
 from tsauditd.kernel.state import Snapshot
 from tsauditd.kernel.status import set_backlog_limit, set_enabled
+from tsauditd.suggest.candidates import EXCLUDABLE, Candidate
 
 pytestmark = pytest.mark.system
 
@@ -40,6 +42,20 @@ def test_a_set_loads_and_what_is_listed_loads_again(name: str, audit_lock: Snaps
         printed = load(parse(["-D", *listing(names, control)], "x", names), control)
         assert (printed.added, printed.deleted) == (0, 0)
         assert list_rules(control) == loaded
+
+
+def test_what_suggest_proposes_loads(audit_lock: Snapshot) -> None:
+    """Every shape of a proposal: a program's run, its connections, its files, a record type."""
+    program = Candidate("", "/usr/bin/id", "execve", "b64", "33")
+    shapes = [
+        program,
+        replace(program, syscall="connect", family=2),
+        replace(program, syscall="openat", place="/var/lib/dpkg"),
+        *(Candidate(record_type=name) for name in sorted(EXCLUDABLE)),
+    ]
+    with ControlSocket() as control:
+        done = load(parse([shape.rule for shape in shapes], "x", core_names()), control)
+    assert (done.added, done.problems) == (len(shapes), [])
 
 
 # A person's process that does a little of everything. Nobody else on the machine has this login uid.
