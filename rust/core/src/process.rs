@@ -210,9 +210,8 @@ impl Table {
             Turn::Exit => entry.ended = Some(time),
             // In a container the number would be the container's own.
             Turn::Fork(pid) if entry.container.is_none() => {
-                let mut lineage = Lineage::of(entry);
-                lineage.credentials = entry.credentials;
                 let key = (entry.key.0, pid);
+                let lineage = Lineage::of(entry);
                 self.births.add(key, lineage);
             }
             _ => {}

@@ -2,11 +2,22 @@
 
 use crate::assemble::Event;
 use crate::ecs::Renderer;
+use crate::ecs::changes::Changes;
 use crate::ecs::memo::{Acting, Place};
 use crate::event::View;
 use crate::process::seen::{Seen, Turn};
 use crate::record::kind;
 use crate::system::System;
+
+/// What is known of an event before it is written.
+pub(super) struct Opening {
+    /// Where its text has its place among those that came before.
+    pub place: Option<Place>,
+    pub acting: Acting,
+    pub turn: Turn,
+    /// The ids that it gave.
+    pub changes: Option<Changes>,
+}
 
 impl Renderer {
     /// Learns what runs on the machine now.
@@ -14,13 +25,13 @@ impl Renderer {
         self.processes.seed(system);
     }
 
-    /// Opens `event` and finds who acted. Returns its place among those whose text came before, and what it turns.
+    /// Opens `event` and finds who acted.
     pub(super) fn open(
         &mut self,
         event: &Event,
         generation: u64,
         system: &mut dyn System,
-    ) -> (Option<Place>, Acting, Turn) {
+    ) -> Opening {
         let (node, seconds) = (event.key.node, event.stamp.seconds);
         let (people, processes) = (&self.people, &self.processes);
         let mut place = None;
@@ -49,10 +60,21 @@ impl Renderer {
         } else {
             self.observe(event, turn, system)
         };
-        if let Some(seat) = acting.seat {
-            self.processes.act(seat, acting.credentials);
+        let seat = acting.seat;
+        let before = seat.and_then(|seat| self.processes.act(seat, acting.credentials));
+        let view = View {
+            event,
+            opened: &self.opened,
+        };
+        let changes = acting
+            .credentials
+            .and_then(|after| Changes::of(&view, before, after));
+        Opening {
+            place,
+            acting,
+            turn,
+            changes,
         }
-        (place, acting, turn)
     }
 
     /// Takes in what the event shows of who acted.

@@ -192,7 +192,9 @@ fn join(directory: &[u8], relative: &[u8]) -> Vec<u8> {
     full
 }
 
-fn octal(text: &[u8]) -> Option<u32> {
+/// Octal digits as a number.
+#[must_use]
+pub fn octal(text: &[u8]) -> Option<u32> {
     if text.is_empty() || text.len() > 10 {
         return None;
     }

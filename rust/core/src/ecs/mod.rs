@@ -4,6 +4,7 @@
 
 mod acting;
 mod auditd;
+mod changes;
 mod data;
 mod file;
 mod meaning;
@@ -102,7 +103,12 @@ impl Renderer {
     /// Writes `event` as a line at the end of `out`.
     pub fn write(&mut self, event: &Event, system: &mut dyn System, out: &mut Vec<u8>) -> Written {
         let generation = system.generation();
-        let (place, acting, turn) = self.open(event, generation, system);
+        let acting::Opening {
+            place,
+            acting,
+            turn,
+            changes,
+        } = self.open(event, generation, system);
         let view = View {
             event,
             opened: &self.opened,
@@ -141,10 +147,16 @@ impl Renderer {
         pen.out.extend_from_slice(b"\"}");
         let original_at = meaning.write(&view, &mut pen, &top);
         host(&view, &mut pen, &top, &self.host);
+        let user_at = pen.out.len();
         pen.same(&top, Section::User, |pen| {
             user::write(&view, pen, &top, meaning.users())
         });
         pen.same_users();
+        if let Some(changes) = &changes
+            && pen.out.len() > user_at
+        {
+            changes.write(&view, &mut pen, &top);
+        }
         let process_at = pen.out.len();
         process::write(&view, &mut pen, &top, &self.arguments, entry);
         let process_end = pen.out.len();
@@ -185,6 +197,7 @@ impl Renderer {
             &mut self.data,
             &self.arguments,
             &self.session_prefix,
+            changes,
         );
         top.close(pen.out);
         let process = pen.out.get(process_at..process_end).unwrap_or_default();
@@ -270,12 +283,16 @@ fn extra(
     data: &mut data::Data,
     arguments: &Arguments,
     session_prefix: &[u8],
+    changes: Option<changes::Changes>,
 ) -> bool {
     let object = Object::member(pen.out, parent, "tsauditd");
     pen.same(&object, Section::SessionId, |pen| {
         session_id(view, pen, &object, session_prefix);
     });
     data.write_readings(pen, &object);
+    if let Some(changes) = changes {
+        changes.write_before(view, pen, &object);
+    }
     let reasons = incomplete(view, arguments);
     pen.list(
         &object,

@@ -23,7 +23,7 @@ pub struct Lineage {
     pub container: Cage,
     /// The other end of the connection that an sshd up the line serves.
     pub peer: Option<IpAddr>,
-    /// The ids that the parent acted with when it made the child, if that was seen.
+    /// The ids that the parent acted with last: a child has its parent's (`copy_creds`, kernel/cred.c).
     pub credentials: Option<Credentials>,
 }
 
@@ -36,6 +36,7 @@ impl Lineage {
         let mut lineage = Self {
             parent: program(),
             container: parent.container.clone(),
+            credentials: parent.credentials,
             ..Self::default()
         };
         if parent.key.1 > 2 {
