@@ -12,7 +12,7 @@ pub struct Span {
 }
 
 /// One record within an event.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Part {
     /// Record type; [`kind::UNNAMED`] when only `name` is known.
     pub kind: u16,

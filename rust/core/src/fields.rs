@@ -106,7 +106,8 @@ static SHORT: [u8; 1 << SHORT_BITS] = {
 /// The number of the known name that stands in the first `length` bytes of `word`, whose next byte is `=`.
 #[inline]
 pub(crate) fn short(word: u64, length: usize) -> Option<u8> {
-    let head = word & u64::MAX.checked_shr(56 - 8 * length as u32)?;
+    let others = 56usize.checked_sub(8 * length)?;
+    let head = word & (u64::MAX >> others);
     let mut at = short_place(head);
     loop {
         let number = *SHORT.get(at % SHORT.len())?;

@@ -25,6 +25,7 @@ pub fn scan_until(bytes: &[u8], span: Span, stop: u8, fields: &mut Vec<Field>) -
         expected: 1,
         inner_end: usize::MAX,
         first: start,
+        quoted: 0,
         fields,
     };
     let stop = NAMES.get(stop as usize).copied().unwrap_or_default();
@@ -36,11 +37,10 @@ pub fn scan_until(bytes: &[u8], span: Span, stop: u8, fields: &mut Vec<Field>) -
     }
     // One look at the whole record spares one at each value: without escapes, and with no quotes but those around
     // values, every value can stand as it is.
-    let end = scan.at.min(end);
-    let added = fields.get_mut(start..).unwrap_or_default();
-    let quoted = added.iter().filter(|field| field.quoted).count();
+    let (end, quoted) = (scan.at.min(end), scan.quoted);
     let record = bytes.get(span.start as usize..end).unwrap_or_default();
     if json::quotes_if_plain(record) == Some(2 * quoted) {
+        let added = fields.get_mut(start..).unwrap_or_default();
         added.iter_mut().for_each(|field| field.plain = true);
     }
     u32::try_from(end).unwrap_or(u32::MAX)
@@ -56,6 +56,8 @@ struct Scan<'a> {
     inner_end: usize,
     /// Where in `fields` those begin that a word without a name can belong to.
     first: usize,
+    /// How many of the values stood in quotes.
+    quoted: usize,
     fields: &'a mut Vec<Field>,
 }
 
@@ -99,61 +101,63 @@ impl Scan<'_> {
     #[inline]
     fn step(&mut self, word: u64) {
         let start = self.at;
+        let Some((number, label)) = self.label(word) else {
+            return self.bare(start);
+        };
+        self.at = label.end as usize + 1;
+        if number != name::OTHER {
+            self.expected = number as usize + 1;
+            if number == name::MSG && self.rest().first() == Some(&b'\'') {
+                return self.enter_message();
+            }
+        }
+        self.value(number, label);
+    }
+
+    /// The name that begins here, with its number.
+    #[inline]
+    fn label(&self, word: u64) -> Option<(u8, Span)> {
+        let start = self.at;
         if let Some(name) = NAMES.get(self.expected)
             && word & name.mask == name.head
             && (name.len <= 8 || self.rest().starts_with(name.text))
         {
             #[allow(clippy::cast_possible_truncation)] // there are fewer than 256 names
-            return self.named(self.expected as u8, start, start + name.len - 1);
+            return Some((self.expected as u8, span(start, start + name.len - 1)));
         }
         let (signs, blanks) = (matches(word, b'='), matches(word, b' '));
-        let length = signs.trailing_zeros() as usize / 8;
-        if signs != 0
-            && (blanks == 0 || signs.trailing_zeros() < blanks.trailing_zeros())
-            && start + length < self.limit()
-            && let Some(number) = short(word, length)
-        {
-            return self.named(number, start, start + length);
-        }
-        self.unusual(start);
-    }
-
-    /// A field whose name is known, and was found between `start` and `sign`, where its `=` is.
-    #[inline]
-    fn named(&mut self, number: u8, start: usize, sign: usize) {
-        self.at = sign + 1;
-        self.expected = number as usize + 1;
-        if number == name::MSG && self.rest().first() == Some(&b'\'') {
-            return self.enter_message();
-        }
-        self.value(number, span(start, sign));
-    }
-
-    /// A long name, one that is not known, or a word without any.
-    fn unusual(&mut self, start: usize) {
-        let text = self.bytes.get(start..self.limit()).unwrap_or_default();
-        let stop = memchr2(b'=', b' ', text).unwrap_or(text.len());
-        if text.get(stop) == Some(&b'=') && stop > 0 {
-            // Older programs put parentheses around a list of fields: (hostname=?, addr=?).
-            let first = start + usize::from(text.first() == Some(&b'(') && stop > 1);
-            let sign = start + stop;
-            let number = number(self.bytes.get(first..sign).unwrap_or_default());
-            if number != name::OTHER {
-                return self.named(number, first, sign);
+        // Below the lowest bit that stands all others are clear.
+        if signs & signs.wrapping_neg() < blanks & blanks.wrapping_neg() || blanks == 0 {
+            let length = signs.trailing_zeros() as usize / 8;
+            if start + length < self.limit()
+                && let Some(number) = short(word, length)
+            {
+                return Some((number, span(start, start + length)));
             }
-            self.at = sign + 1;
-            return self.value(number, span(first, sign));
         }
+        self.other_label()
+    }
+
+    /// A name that is long or not known. Older programs put parentheses around a list of fields: (hostname=?, addr=?).
+    #[cold]
+    fn other_label(&self) -> Option<(u8, Span)> {
+        let text = self.bytes.get(self.at..self.limit()).unwrap_or_default();
+        let stop =
+            memchr2(b'=', b' ', text).filter(|stop| *stop > 0 && text.get(*stop) == Some(&b'='))?;
+        let first = usize::from(text.first() == Some(&b'(') && stop > 1);
+        let number = number(text.get(first..stop).unwrap_or_default());
+        Some((number, span(self.at + first, self.at + stop)))
+    }
+
+    /// A word without a name.
+    fn bare(&mut self, start: usize) {
+        let text = self.bytes.get(start..self.limit()).unwrap_or_default();
         if text.first() == Some(&b'{') {
             let word = self.braces(start);
             return self.add_bare(word);
         }
         // Past the `=` of a name that is empty, so that every step moves on.
-        let stop = if stop == 0 {
-            memchr(b' ', text).unwrap_or(text.len())
-        } else {
-            stop
-        };
+        let stop = memchr(b' ', text).unwrap_or(text.len());
         self.at = start + stop;
         self.add_bare(span(start, start + stop));
     }
@@ -166,7 +170,8 @@ impl Scan<'_> {
         self.first = self.fields.len();
     }
 
-    #[inline]
+    #[allow(clippy::inline_always)]
+    #[inline(always)] // it is called once, and at each field
     fn value(&mut self, name: u8, label: Span) {
         let start = self.at;
         let text = self.bytes.get(start..self.limit()).unwrap_or_default();
@@ -187,6 +192,7 @@ impl Scan<'_> {
                 start + trimmed(text.get(..length).unwrap_or_default()),
             )
         };
+        self.quoted += usize::from(inner.is_some());
         self.fields.push(Field {
             name,
             quoted: inner.is_some(),

@@ -1,10 +1,12 @@
 //! Who acted: found again by the text that says it, or looked at and taken into the process table.
 
 use crate::assemble::Event;
-use crate::ecs::Renderer;
+use crate::ecs::again::Hash;
 use crate::ecs::changes::Changes;
 use crate::ecs::memo::{Acting, Place};
+use crate::ecs::{Renderer, Written};
 use crate::event::View;
+use crate::process::Table;
 use crate::process::seen::{Seen, Turn};
 use crate::record::kind;
 use crate::system::System;
@@ -32,7 +34,6 @@ impl Renderer {
         generation: u64,
         system: &mut dyn System,
     ) -> Opening {
-        let (node, seconds) = (event.key.node, event.stamp.seconds);
         let (people, processes) = (&self.people, &self.processes);
         let mut place = None;
         let mut told = Acting::default();
@@ -43,8 +44,7 @@ impl Renderer {
                 .told(found)
                 .map(|told| told.acting)
                 .unwrap_or_default();
-            let holds = |seat| processes.holds(seat, node, seconds, system);
-            known && told.seat.is_none_or(holds)
+            known && holds(processes, told, event, system)
         });
         let view = View {
             event,
@@ -77,6 +77,33 @@ impl Renderer {
         }
     }
 
+    /// Writes an event whose line is there but for its stamp. `None` if it is not, or if what it says may be otherwise
+    /// by now.
+    pub(super) fn write_again(
+        &mut self,
+        hash: Hash,
+        event: &Event,
+        system: &dyn System,
+        out: &mut Vec<u8>,
+    ) -> Option<Written> {
+        let generation = system.generation();
+        let who = self.lines.find(hash, event, generation)?;
+        let (text, enriched) = (event.at(who.text), event.at(who.enriched));
+        let (place, known) = self.people.find(text, enriched, generation);
+        let told = self.people.told(place).filter(|_| known)?;
+        let Acting { seat, credentials } = told.acting;
+        let same = told.number == who.told && holds(&self.processes, told.acting, event, system);
+        // Other ids than those of the process's last event are a change, and that is told.
+        let entry = seat.and_then(|seat| self.processes.get(seat));
+        if !same || entry.is_some_and(|entry| entry.credentials != credentials) {
+            return None;
+        }
+        if let Some(seat) = seat {
+            self.processes.act(seat, credentials);
+        }
+        Some(self.lines.write(hash, event.stamp, &mut self.clock, out))
+    }
+
     /// Takes in what the event shows of who acted.
     fn observe(&mut self, event: &Event, turn: Turn, system: &mut dyn System) -> Acting {
         let view = View {
@@ -94,4 +121,11 @@ impl Renderer {
             credentials: seen.credentials,
         }
     }
+}
+
+/// Whether the process that acted before is still what it was then.
+fn holds(processes: &Table, acting: Acting, event: &Event, system: &dyn System) -> bool {
+    acting
+        .seat
+        .is_none_or(|seat| processes.holds(seat, event.key.node, event.stamp.seconds, system))
 }

@@ -4,6 +4,7 @@ use crate::action::{Action, FieldName, Object as Kind};
 use crate::decode::argv::Arguments;
 use crate::decode::hex;
 use crate::decode::value::{self, Owner};
+use crate::ecs::again::Mark;
 use crate::ecs::data::{Data, is_named, is_typed};
 use crate::ecs::file::{self, Target};
 use crate::ecs::memo::Section;
@@ -32,7 +33,8 @@ pub fn write(
     pen.intact &= message_type(pen.out, lead.kind, view.event.at(lead.name));
     pen.out.push(b'"');
     object.name(pen.out, "sequence");
-    json::number(pen.out, view.event.stamp.serial);
+    let serial = view.event.stamp.serial;
+    pen.marked(Mark::Serial, |out| json::number(out, serial));
     let before = pen.out.len();
     pen.same(&object, Section::Session, |pen| {
         pen.text(&object, "session", process::session(view));

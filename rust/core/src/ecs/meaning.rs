@@ -1,6 +1,7 @@
 //! `event`: what happened, of what kind, and whether it went well.
 
 use crate::action::{Action, Actions, Users};
+use crate::ecs::again::{Mark, write_id};
 use crate::ecs::auditd::message_type;
 use crate::ecs::pen::Pen;
 use crate::event::View;
@@ -55,11 +56,7 @@ impl<'a> Meaning<'a> {
         let stamp = view.event.stamp;
         object.name(pen.out, "id");
         pen.out.push(b'"');
-        json::number(pen.out, stamp.seconds);
-        pen.out.push(b'.');
-        json::millis(pen.out, stamp.millis);
-        pen.out.push(b':');
-        json::number(pen.out, stamp.serial);
+        pen.marked(Mark::Id, |out| write_id(out, stamp));
         pen.out.push(b'"');
         pen.text(&object, "kind", b"event");
         pen.text(&object, "module", b"auditd");
@@ -103,7 +100,7 @@ impl<'a> Meaning<'a> {
         };
         pen.text(&object, "outcome", outcome);
         object.name(pen.out, "sequence");
-        json::number(pen.out, stamp.serial);
+        pen.marked(Mark::Serial, |out| json::number(out, stamp.serial));
         let end = pen.out.len();
         object.close(pen.out);
         end

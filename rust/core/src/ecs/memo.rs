@@ -60,6 +60,8 @@ pub struct Told {
     pub acting: Acting,
     /// The names for `related.user`.
     pub users: Vec<Vec<u8>>,
+    /// Tells it from all that was told before and after.
+    pub number: u64,
 }
 
 impl Told {
@@ -86,12 +88,15 @@ impl Told {
 #[derive(Debug)]
 pub struct Memo {
     places: Vec<Told>,
+    /// The number of what was told last.
+    number: u64,
 }
 
 impl Default for Memo {
     fn default() -> Self {
         Self {
             places: (0..PLACES).map(|_| Told::default()).collect(),
+            number: 0,
         }
     }
 }
@@ -106,7 +111,7 @@ impl Memo {
     #[must_use]
     pub fn find(&self, who: &[u8], enriched: &[u8], generation: u64) -> (Place, bool) {
         let hash = mix(mix(0, who), enriched);
-        let place = (hash >> 40) as usize % PLACES;
+        let place = place(hash, PLACES);
         let known = self.places.get(place).is_some_and(|told| {
             told.generation == generation
                 && told.key.len() == who.len() + enriched.len()
@@ -183,6 +188,8 @@ impl Memo {
         told.key.extend_from_slice(who);
         told.key.extend_from_slice(enriched);
         told.generation = generation;
+        self.number += 1;
+        told.number = self.number;
         if let Some(slot) = self.places.get_mut(place.0) {
             *slot = told;
         }
@@ -191,7 +198,7 @@ impl Memo {
 
 /// A quick hash, eight bytes at a time, the last eight perhaps once more. Who finds two texts of one number makes this
 /// slower, and nothing else.
-fn mix(hash: u64, bytes: &[u8]) -> u64 {
+pub fn mix(hash: u64, bytes: &[u8]) -> u64 {
     let step = |hash: u64, word: u64| {
         (hash ^ word)
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -206,4 +213,9 @@ fn mix(hash: u64, bytes: &[u8]) -> u64 {
             .iter()
             .fold(hash, |hash, byte| step(hash, u64::from(*byte))),
     }
+}
+
+/// A place among `places` for a hash: [`mix`] turns the best bits of its last product to where these are.
+pub fn place(hash: u64, places: usize) -> usize {
+    (hash >> 12 & 0xffff) as usize % places
 }

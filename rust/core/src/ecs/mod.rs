@@ -3,6 +3,7 @@
 //! Every member is written once, in order, straight into the batch's buffer.
 
 mod acting;
+mod again;
 mod auditd;
 mod changes;
 mod data;
@@ -20,6 +21,7 @@ mod user;
 use crate::action::{Action, Actions, Object as Kind};
 use crate::assemble::Event;
 use crate::decode::argv::Arguments;
+use crate::ecs::again::{Line, Lines, Mark, Marks, Who};
 use crate::ecs::memo::Section;
 use crate::ecs::pen::Recall;
 use crate::event::{Opened, View};
@@ -74,6 +76,9 @@ pub struct Renderer {
     memo: memo::Memo,
     processes: Table,
     texts: [Vec<u8>; 3],
+    /// By all records of an event.
+    lines: Lines,
+    marks: Marks,
 }
 
 impl Renderer {
@@ -97,18 +102,28 @@ impl Renderer {
             scratch: Vec::new(),
             people: memo::Memo::default(),
             memo: memo::Memo::default(),
+            lines: Lines::default(),
+            marks: Marks::default(),
         }
     }
 
     /// Writes `event` as a line at the end of `out`.
     pub fn write(&mut self, event: &Event, system: &mut dyn System, out: &mut Vec<u8>) -> Written {
         let generation = system.generation();
+        let hash = Lines::hash(event).filter(|_| !self.original);
+        if let Some(hash) = hash
+            && let Some(written) = self.write_again(hash, event, system, out)
+        {
+            return written;
+        }
+        let start = out.len();
         let acting::Opening {
             place,
             acting,
             turn,
             changes,
         } = self.open(event, generation, system);
+        let no_change = changes.is_none() && turn == Turn::Nothing;
         let view = View {
             event,
             opened: &self.opened,
@@ -134,12 +149,16 @@ impl Renderer {
             in_session: false,
             recall,
             memo: &mut self.memo,
+            marks: &mut self.marks,
         };
+        pen.marks.clear();
         let top = Object::open(pen.out);
         top.name(pen.out, "@timestamp");
         pen.out.push(b'"');
-        self.clock
-            .write(pen.out, event.stamp.seconds, event.stamp.millis);
+        let clock = &mut self.clock;
+        pen.marked(Mark::Time, |out| {
+            clock.write(out, event.stamp.seconds, event.stamp.millis)
+        });
         pen.out.push(b'"');
         top.name(pen.out, "ecs");
         pen.out.extend_from_slice(b"{\"version\":\"");
@@ -203,6 +222,10 @@ impl Renderer {
         let process = pen.out.get(process_at..process_end).unwrap_or_default();
         let timeline = pen.in_session || timeline::needed(&view, process);
         let keep = self.original || !pen.intact;
+        let told = match &pen.recall {
+            Recall::Known(told) => Some(told.number),
+            _ => None,
+        };
         if let (Recall::Learning(told), true) = (pen.recall, pen.intact)
             && let (Some(place), Some(who), false) = (place, self.opened.who, self.opened.repeated)
         {
@@ -219,7 +242,26 @@ impl Renderer {
             self.processes.turn(seat, turn, event.stamp.time());
         }
         out.push(b'\n');
-        Written { whole, timeline }
+        let written = Written { whole, timeline };
+        if let (Some(hash), Some(told), Some(text), false) = (hash, told, self.opened.who, keep)
+            && no_change
+        {
+            let enriched = view.part(view.actor()).enriched;
+            let who = Who {
+                text,
+                enriched,
+                told,
+            };
+            let line = Line {
+                text: out.get(start..).unwrap_or_default(),
+                start,
+                marks: &self.marks,
+                written,
+                generation,
+            };
+            self.lines.learn(hash, event, who, &line);
+        }
+        written
     }
 }
 

@@ -1,5 +1,6 @@
 //! What writes a line: the buffer, and what is gathered on the way for the line's last members.
 
+use crate::ecs::again::{Mark, Marks};
 use crate::ecs::memo::{Memo, Section, Told};
 use crate::event::View;
 use crate::fields::Field;
@@ -24,6 +25,8 @@ pub struct Pen<'a> {
     pub recall: Recall<'a>,
     /// What other texts that come again were written as.
     pub memo: &'a mut Memo,
+    /// Where the event's stamp was written.
+    pub marks: &'a mut Marks,
 }
 
 /// Whether the parts of a line that stay the same are there already.
@@ -74,6 +77,13 @@ impl Pen<'_> {
                 .learn(text, enriched, generation, section, written);
         }
         self.intact &= intact;
+    }
+
+    /// Writes a part of the event's stamp.
+    pub fn marked(&mut self, mark: Mark, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.out.len();
+        write(self.out);
+        self.marks.add(mark, start..self.out.len());
     }
 
     /// Gathers the users' names that belong to [`Section::User`], which was written just now.
