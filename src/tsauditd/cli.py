@@ -5,12 +5,13 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tsauditd.arguments import moment
+from tsauditd.cli_sessions import session, sessions
 from tsauditd.errors import NoAudit, NotPrivileged, TsauditdError, UsageError, visible
 
 if TYPE_CHECKING:
@@ -71,14 +72,6 @@ def _version(context: click.Context, _option: click.Parameter, wanted: bool) -> 
         context.exit()
 
 
-def _moment(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
-    if text is None:
-        return None
-    from tsauditd.moment import parse_moment
-
-    return parse_moment(text, datetime.now(UTC))
-
-
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -88,6 +81,10 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 def commands() -> None:
     """Kernel audit records in, one ECS JSON object per event out."""
+
+
+commands.add_command(sessions)
+commands.add_command(session)
 
 
 @commands.command(epilog="Example: tsauditd run --rules rules/demonstration/people.rules --output -")
@@ -129,10 +126,11 @@ def run(
     "-o", "--output", default="-", metavar="PATH", help="Write to this file instead of standard output."
 )
 @click.option("--original", is_flag=True, help="Keep each event's raw records as event.original.")
-@click.option("--since", callback=_moment, metavar="TIME", help="Only events from this time on.")
-@click.option("--until", callback=_moment, metavar="TIME", help="Only events before this time.")
+@click.option("--since", callback=moment, metavar="TIME", help="Only events from this time on.")
+@click.option("--until", callback=moment, metavar="TIME", help="Only events before this time.")
 @click.option("--resolve", is_flag=True, help="Name users and groups as this machine knows them.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if any line could not be read.")
+@click.option("--sessions", "sessions_path", metavar="PATH", help="Write the sessions to this file as well.")
 def convert(
     files: tuple[str, ...],
     output: str,
@@ -141,6 +139,7 @@ def convert(
     until: int | None,
     resolve: bool,
     strict: bool,
+    sessions_path: str | None,
 ) -> int:
     """Turn audit logs into JSON lines, one event a line.
 
@@ -149,15 +148,31 @@ def convert(
     in whatever order it was named. A TIME is 2024-05-01T12:30, seconds since the epoch, today, yesterday or -1h.
     """
     return _convert(
-        files, output, strict=strict, original=original, since=since, until=until, resolve=resolve
+        files,
+        output,
+        strict=strict,
+        sessions=sessions_path,
+        original=original,
+        since=since,
+        until=until,
+        resolve=resolve,
     )
 
 
-def _convert(files: Sequence[str], output: str, *, strict: bool = False, **settings: Any) -> int:  # noqa: ANN401
+def _convert(
+    files: Sequence[str],
+    output: str,
+    *,
+    strict: bool = False,
+    sessions: str | None = None,
+    **settings: Any,  # noqa: ANN401
+) -> int:
     from tsauditd.convert import convert as convert_logs
     from tsauditd.event import Decoder
 
-    return convert_logs(files, output, Decoder(**settings), strict=strict, stderr=sys.stderr)
+    return convert_logs(
+        files, output, Decoder(**settings), strict=strict, sessions=sessions, stderr=sys.stderr
+    )
 
 
 @commands.group()

@@ -6,9 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Self, TextIO
 
+import orjson
+
 from tsauditd.errors import TsauditdError, UsageError, visible
 from tsauditd.event import Decoder, decoder_counters
 from tsauditd.logfiles import STANDARD_INPUT, LogReader, reading_order
+from tsauditd.timelines.lines import LoggedTimelines
 
 SHOWN_LINES = 20
 _PROGRESS_AFTER = 2.0
@@ -21,32 +24,48 @@ def convert(
     decoder: Decoder,
     *,
     strict: bool,
+    sessions: str | None = None,
     stderr: TextIO,
     clock: Callable[[], float] = time.monotonic,
 ) -> int:
     """Reads the logs that `names` stand for (see `logfiles.reading_order`) and writes their events to `output`.
 
-    `output` is a path or `-`. A log that cannot be opened or is damaged is told on `stderr` and the others are read
-    all the same. Unreadable lines are told with file and line number, the first 20 of them, and counted. `clock`
-    gives seconds, for the progress line. Returns the exit code: 1 when a log failed, when nothing at all could be
-    read, or, if `strict`, when a line was unreadable; otherwise 0. Raises TsauditdError or OSError when there is
-    nothing to begin with or nowhere to write, BrokenPipeError when the output's reader has gone.
+    `output` is a path or `-`; `sessions`, if given, gets the sessions' objects. A log that cannot be opened or is
+    damaged is told on `stderr` and the others are read all the same. Unreadable lines are told with file and line
+    number, the first 20 of them, and counted. `clock` gives seconds, for the progress line. Returns the exit code: 1
+    when a log failed, when nothing at all could be read, or, if `strict`, when a line was unreadable; otherwise 0.
+    Raises TsauditdError or OSError when there is nothing to begin with or nowhere to write, BrokenPipeError when the
+    output's reader has gone.
     """
     files = reading_order(names or [STANDARD_INPUT])
     with _Output(output, files) as out:
-        return _Conversion(decoder, out, _Report(stderr), clock).run(files, strict=strict)
+        if sessions is None:
+            return _Conversion(decoder, out, _Report(stderr), clock).run(files, strict=strict)
+        if sessions == output:
+            message = f"{sessions} is where the events go: name another file for the sessions"
+            raise UsageError(message)
+        with _Output(sessions, files) as timelines:
+            return _Conversion(decoder, out, _Report(stderr), clock, _Sessions(timelines)).run(
+                files, strict=strict
+            )
 
 
 class _Conversion:
     """One run over the files, in order."""
 
     def __init__(
-        self, decoder: Decoder, out: "_Output", report: "_Report", clock: Callable[[], float]
+        self,
+        decoder: Decoder,
+        out: "_Output",
+        report: "_Report",
+        clock: Callable[[], float],
+        sessions: "_Sessions | None" = None,
     ) -> None:
         self._decoder = decoder
         self._out = out
         self._report = report
         self._clock = clock
+        self._sessions = sessions
 
     def run(self, files: Sequence[str], *, strict: bool) -> int:
         progress = _Progress(files, self._report, self._clock, quiet=self._out.is_terminal)
@@ -65,7 +84,9 @@ class _Conversion:
                     raise
                 failed = True
                 self._report.line(f"{visible(name)}: {error.strerror}")
-        self._out.write(self._decoder.finish())
+        self._give(self._decoder.finish())
+        if self._sessions is not None:
+            self._sessions.finish()
         progress.end()
         counted = decoder_counters(self._decoder)
         self._report.total(counted["unreadable"])
@@ -74,17 +95,37 @@ class _Conversion:
             self._report.line("no audit record was found: is this an audit log?")
         return 1 if failed or nothing or (strict and counted["unreadable"] > 0) else 0
 
+    def _give(self, lines: bytes) -> None:
+        self._out.write(lines)
+        if self._sessions is not None:
+            self._sessions.events(lines, self._decoder)
+
     def _read(self, log: LogReader, progress: "_Progress") -> None:
         try:
             for chunk in log.chunks():
-                self._out.write(self._decoder.feed(chunk))
+                self._give(self._decoder.feed(chunk))
                 self._report.unreadable(log.name, self._decoder.unreadable())
                 progress.show(log)
         finally:
             # A damaged log, too, ends here: what was read of it counts.
-            self._out.write(self._decoder.end_file())
+            self._give(self._decoder.end_file())
             self._report.unreadable(log.name, self._decoder.unreadable())
             progress.done(log)
+
+
+class _Sessions:
+    """The sessions of what is converted, written as they come."""
+
+    def __init__(self, out: "_Output") -> None:
+        self._timelines = LoggedTimelines(lambda document: out.write(orjson.dumps(document) + b"\n"))
+
+    def events(self, lines: bytes, decoder: Decoder) -> None:
+        """Takes what the decoder has returned last."""
+        self._timelines.batch(lines, decoder.timeline_spans(), decoder_counters(decoder)["gaps"])
+
+    def finish(self) -> None:
+        """Writes what waits."""
+        self._timelines.finish()
 
 
 class _Output:

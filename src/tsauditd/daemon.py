@@ -15,9 +15,11 @@ from typing import Protocol
 import uvloop
 
 from tsauditd.attachment import attach
-from tsauditd.config import Config
+from tsauditd.config import Config, FileOutput
 from tsauditd.errors import TsauditdError
 from tsauditd.event import Listener, ListenerCounters, listener_counters
+from tsauditd.journal import Journal
+from tsauditd.live import LiveSessions, state_path
 from tsauditd.pipeline import Losses, Origin, Pipeline
 from tsauditd.sinks import Actions, Commands, open_sink
 
@@ -85,7 +87,8 @@ async def _run(config: Config, say: Callable[[str], None]) -> int:
     try:
         source = attach(config.kernel, say)
         try:
-            summary = await serve(source, pipeline, config, origin, stop)
+            sessions = _sessions(config, pipeline, origin, say)
+            summary = await serve(source, pipeline, config, origin, stop, sessions)
         finally:
             source.close()
     finally:
@@ -94,6 +97,26 @@ async def _run(config: Config, say: Callable[[str], None]) -> int:
             # Lines that a slow reader has left behind are known only now.
             say(str(dataclasses.replace(summary, losses=pipeline.losses)))
     return 0
+
+
+def _sessions(
+    config: Config, pipeline: Pipeline, origin: Origin, say: Callable[[str], None]
+) -> LiveSessions | None:
+    """The timelines of logins, with those that the last run has left open; None when no output takes them."""
+    if not config.sessions:
+        return None
+    files = [output.path for output in config.sessions if isinstance(output, FileOutput)]
+    path = Path(state_path(files[0] if files else None))
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    sessions = LiveSessions(
+        pipeline.deliver_sessions,
+        journal=Journal(str(path)),
+        idle=lambda: pipeline.idle,
+        wall=time.time,
+        say=say,
+    )
+    sessions.begin(origin.boot_id, [Path(name) for file in files for name in (f"{file}.1", file)])
+    return sessions
 
 
 def this_host() -> Origin:
@@ -133,7 +156,12 @@ class Summary:
 
 
 async def serve(
-    source: Source, pipeline: Pipeline, config: Config, origin: Origin, stop: asyncio.Event
+    source: Source,
+    pipeline: Pipeline,
+    config: Config,
+    origin: Origin,
+    stop: asyncio.Event,
+    sessions: LiveSessions | None = None,
 ) -> Summary:
     """Delivers the source's events until `stop` is set, then everything that is still on its way.
 
@@ -157,6 +185,8 @@ async def serve(
     def batch() -> None:
         if lines := listener.take():
             pipeline.deliver(lines)
+            if sessions is not None and (spans := listener.timeline_spans()):
+                sessions.batch(lines, spans)
         if pipeline.finished:
             stop.set()
 
@@ -165,7 +195,12 @@ async def serve(
 
     def tell() -> None:
         counters = listener_counters(listener)
+        before = pipeline.losses
         pipeline.tell(source.lost(), counters["overruns"], counters["gaps"])
+        if sessions is not None:
+            if new := dataclasses.replace(pipeline.losses - before, dropped=0):
+                sessions.lost(new.sentence, new.kernel + new.overrun + new.gap)
+            sessions.tick()
         if counters["ended"] or pipeline.finished:
             stop.set()
 
@@ -188,4 +223,6 @@ async def serve(
     batch()
     raw_batch()
     tell()
+    if sessions is not None:
+        sessions.close()
     return Summary(listener_counters(listener), pipeline.losses, time.process_time_ns() - began)

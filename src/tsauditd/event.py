@@ -94,7 +94,7 @@ class Sink(Protocol):
 
     @property
     def takes(self) -> str:
-        """Which lines: `events` (JSON) or `records` (as auditd writes them)."""
+        """Which lines: `events`, `sessions` (JSON), `all` of both, or `records` (as auditd writes them)."""
 
     @property
     def name(self) -> str:

@@ -36,32 +36,40 @@ class CorruptLog(TsauditdError):
     """A compressed log ends early or is damaged; what came before the damage was read."""
 
 
-def reading_order(names: Sequence[str]) -> list[str]:
+def reading_order(names: Sequence[str], bases: Sequence[str] = ("audit.log",)) -> list[str]:
     """The files that `names` stand for, each rotated set oldest first.
 
-    A directory stands for its `audit.log` and everything rotated from it; a name with `*`, `?` or `[` that is no
-    file is a pattern. Files belong to one set when they are in one directory and differ only by what rotation adds:
-    `.N`, `-DATE`, `.gz`, `.zst`. A set is read oldest first (highest number first, dates upwards, the bare name
-    last) where its first member was named; a file named twice is read once. Raises TsauditdError for a directory
-    or a pattern that holds nothing.
+    A directory stands for the first of `bases` that it holds and everything rotated from that; a name with `*`, `?`
+    or `[` that is no file is a pattern. Files belong to one set when they are in one directory and differ only by
+    what rotation adds: `.N`, `-DATE`, `.gz`, `.zst`. A set is read oldest first (highest number first, dates upwards,
+    the bare name last) where its first member was named; a file named twice is read once. Raises TsauditdError for a
+    directory or a pattern that holds nothing.
     """
     sets: dict[str, list[str]] = {}
-    for name in _expand(names):
+    for name in _expand(names, bases):
         members = sets.setdefault(_base(name), [])
         if name not in members:
             members.append(name)
     return [name for members in sets.values() for name in sorted(members, key=_age)]
 
 
-def _expand(names: Sequence[str]) -> Iterator[str]:
+def rotated(path: str) -> list[str]:
+    """The file at `path` and everything rotated from it."""
+    directory, name = os.path.split(path)
+    found = [entry for entry in Path(directory or ".").iterdir() if _match(entry.name)["base"] == name]
+    return sorted(os.path.join(directory, entry.name) for entry in found)
+
+
+def _expand(names: Sequence[str], bases: Sequence[str]) -> Iterator[str]:
     for name in names:
         path = Path(name)
         if name != STANDARD_INPUT and path.is_dir():
-            found = [str(entry) for entry in path.iterdir() if _match(entry.name)["base"] == "audit.log"]
-            if not found:
-                message = f"{name}: this directory holds no audit.log: name the files"
+            entries = [(_match(entry.name)["base"], str(entry)) for entry in path.iterdir()]
+            base = next((base for base in bases if any(base == other for other, _ in entries)), None)
+            if base is None:
+                message = f"{name}: this directory holds no {' or '.join(bases)}: name the files"
                 raise TsauditdError(message)
-            yield from sorted(found)
+            yield from sorted(entry for other, entry in entries if other == base)
         elif name != STANDARD_INPUT and glob.has_magic(name) and not path.exists():
             found = glob.glob(name)
             if not found:

@@ -33,6 +33,17 @@ class Losses:
     def __bool__(self) -> bool:
         return any(astuple(self))
 
+    @property
+    def sentence(self) -> str:
+        """What there is, in words."""
+        what = {
+            "kernel": f"{self.kernel} records lost in the kernel",
+            "overrun": f"{self.overrun} overruns of the socket",
+            "gap": f"{self.gap} serials never seen",
+            "dropped": f"{self.dropped} events dropped by a full queue",
+        }
+        return ", ".join(text for name, text in what.items() if getattr(self, name))
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -48,12 +59,6 @@ def loss_event(new: Losses, total: Losses, origin: Origin, when: float) -> bytes
 
     ECS has no kind of its own for it: `pipeline_error` would mark this event as damaged, which it is not.
     """
-    what = {
-        "kernel": f"{new.kernel} records lost in the kernel",
-        "overrun": f"{new.overrun} overruns of the socket",
-        "gap": f"{new.gap} serials never seen",
-        "dropped": f"{new.dropped} events dropped by a full queue",
-    }
     lost = {f.name: getattr(new, f.name) for f in fields(new) if getattr(new, f.name)}
     host = {"name": origin.host_name, "id": origin.host_id, "boot": {"id": origin.boot_id}}
     document = {
@@ -67,7 +72,7 @@ def loss_event(new: Losses, total: Losses, origin: Origin, when: float) -> bytes
             "type": ["info"],
             "action": "audit-records-lost",
             "outcome": "failure",
-            "reason": ", ".join(what[name] for name in lost),
+            "reason": new.sentence,
         },
         "host": _present(host),
         "service": {"type": "auditd"},
@@ -105,6 +110,11 @@ class Pipeline:
         return all(outlet.sink.closed for outlet in self._outlets)
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be written."""
+        return not any(outlet.sink.health().waiting for outlet in self._outlets)
+
+    @property
     def losses(self) -> Losses:
         """All losses so far; `dropped` is the sum of the sinks'."""
         dropped = sum(outlet.sink.health().dropped for outlet in self._outlets)
@@ -113,7 +123,13 @@ class Pipeline:
     def deliver(self, lines: bytes) -> None:
         """Gives whole JSON lines to every sink that takes events; they share the bytes."""
         for outlet in self._outlets:
-            if outlet.sink.takes == "events":
+            if outlet.sink.takes in ("events", "all"):
+                outlet.sink.write(lines)
+
+    def deliver_sessions(self, lines: bytes) -> None:
+        """Gives sessions' objects to every sink that takes those."""
+        for outlet in self._outlets:
+            if outlet.sink.takes in ("sessions", "all"):
                 outlet.sink.write(lines)
 
     def deliver_raw(self, lines: bytes) -> None:
@@ -134,7 +150,7 @@ class Pipeline:
                 outlet.error = health.error
                 self._say(f"{outlet.sink.name}: {health.error or 'writing again'}")
             total = Losses(kernel, overrun, gap, health.dropped)
-            if outlet.sink.takes == "events" and (new := total - outlet.told):
+            if outlet.sink.takes != "records" and (new := total - outlet.told):
                 line = loss_event(new, total, self._origin, self._wall())
                 if outlet.sink.room >= len(line):
                     outlet.sink.write(line)

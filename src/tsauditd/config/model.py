@@ -84,6 +84,9 @@ class Output:
     when_full: str = _one_of("drop-newest", "drop-newest", "drop-oldest")
     """Which lines a full queue drops."""
 
+    lines: str = _one_of("events", "events", "sessions", "all")
+    """Which lines go there."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StdoutOutput(Output):
@@ -165,6 +168,11 @@ class Config:
     events: Events = field(default_factory=Events)
     daemon: Daemon = field(default_factory=Daemon)
     output: tuple[Output, ...] = (StdoutOutput(),)
+
+    @property
+    def sessions(self) -> tuple[Output, ...]:
+        """The outputs that sessions go to."""
+        return tuple(each for each in self.output if each.lines != "events")
 
     @property
     def raw_format(self) -> str | None:

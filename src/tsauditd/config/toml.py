@@ -101,6 +101,11 @@ def _output(tree: dict[str, Any], file: str) -> Output:
         message = f"{file}: an output {told}: known are {', '.join(OUTPUT_TYPES)}"
         raise BadConfiguration(message)
     output = _build(OUTPUT_TYPES[kind](), tree, file, "output.")
+    if isinstance(output, RawOutput) and output.lines != "events":
+        message = (
+            f"{file}: output.lines = {output.lines!r} is not for type raw, which has the kernel's records"
+        )
+        raise BadConfiguration(message)
     if isinstance(output, FileOutput) and not output.path.startswith("/"):
         message = f"{file}: output.path must begin with /, not be {output.path!r}"
         raise BadConfiguration(message)

@@ -14,11 +14,13 @@ __all__ = ["Actions", "Commands", "Loop", "open_sink"]
 def open_sink(output: Output, loop: Loop, actions: Actions) -> Sink:
     """The sink that `output` describes. Raises OSError or BadConfiguration."""
     if isinstance(output, StdoutOutput):
-        return open_stdout(loop, output.queue_bytes)
+        sink = open_stdout(loop, output.queue_bytes)
+        sink.takes = output.lines
+        return sink
     assert isinstance(output, FileOutput)
     return QueueSink(
         FileWriter(output, actions),
         output.queue_bytes,
-        takes="records" if isinstance(output, RawOutput) else "events",
+        takes="records" if isinstance(output, RawOutput) else output.lines,
         drop_oldest=output.when_full == "drop-oldest",
     )

@@ -103,12 +103,12 @@ def command(session: Session, event: Event, ms: int) -> Row:
     if ppid := source.get("parent", {}).get("pid"):
         row["process"]["parent"] = {"pid": ppid}
     if kind == "escalation":
-        row["user"] = identity(user)
+        row["user"] = session.named(identity(user))
         row["action"] = name
         if not escalates:
-            row["user"]["effective"] = identity(effective)
+            row["user"] = {**row["user"], "effective": session.named(identity(effective))}
     else:
-        row["user"] = identity(effective)
+        row["user"] = session.named(identity(effective))
     if parent is not None:
         row["parent"] = parent
     if starter is not None and starter.escalates and kind == "command" and name not in HELPERS:

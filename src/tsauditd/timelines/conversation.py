@@ -57,6 +57,8 @@ def complete(session: Session, event: Event) -> None:
         session.user.setdefault("name", name)
     if audit := identity(user.get("audit")):
         session.user = {**session.user, **audit}
+    if "id" in session.user and "name" in session.user:
+        session.names.setdefault(session.user["id"], session.user["name"])
     source = event.get("source", {})
     for member in ("ip", "port", "address", "domain"):
         if member in source and (member != "address" or source[member] != source.get("ip")):

@@ -45,7 +45,7 @@ def happened(session: Session, event: Event, ms: int) -> Row:
         if len(seen) < 64:
             seen[key] = [session.rows, 1]
     row = session.add(kind, ms, event["@timestamp"], event["event"]["id"])
-    row["user"] = acting(event)
+    row["user"] = session.named(acting(event))
     row["action"] = event["event"]["action"]
     row["outcome"] = event["event"]["outcome"]
     row["process"] = process_of(event)
@@ -137,7 +137,7 @@ def _identity(session: Session, event: Event, ms: int) -> Row:
     row["process"] = process_of(event)
     row["user"] = after
     if process is not None:
-        row["user"] = {"id": before, "effective": after}
+        row["user"] = {**session.named({"id": str(before)}), "effective": session.named(after)}
         row["parent"] = process.row
         process.uid = after.get("id")
         session.became(after)

@@ -69,6 +69,8 @@ class Session:
     started: bool = False
     """USER_START was seen: what comes now is the person's own."""
     logged_out: int | None = None
+    look_at: int = 0
+    """When to look next whether it has a process."""
     failed_before: dict[str, Any] | None = None
     started_by: dict[str, Any] | None = None
     part: int = 0
@@ -87,6 +89,8 @@ class Session:
     pending: dict[int, Row] = field(default_factory=dict)
     pending_events: int = 0
     pending_since: int = 0
+    kept_part: int = -1
+    """The part at which somebody last kept the processes."""
     touched: set[int] = field(default_factory=set)
     """Numbers of pending rows that have changed since somebody last asked."""
     processes: dict[int, Process] = field(default_factory=dict)
@@ -162,6 +166,12 @@ class Session:
         known = name or self.names.get(user_id or "") or user_id
         if known and known not in self.users:
             self._keep(self.users, known, "users_more")
+
+    def named(self, user: dict[str, str]) -> dict[str, str]:
+        """The user, with the name that another record of the session has told of the id."""
+        if "name" not in user and (name := self.names.get(user.get("id", ""))):
+            return {**user, "name": name}
+        return user
 
     def reached(self, address: str) -> None:
         """Adds to the hosts that the session connected to."""

@@ -49,7 +49,7 @@ class Timelines:
 
     def __init__(
         self,
-        emit: Callable[[dict[str, Any]], None],
+        emit: Callable[[dict[str, Any]], object],
         *,
         unowned: Callable[[str], None] | None = None,
         update_ms: int = UPDATE_MS,
@@ -131,8 +131,10 @@ class Timelines:
         for session in self.sessions.values():
             if session.pending and now - session.pending_since >= self._update_ms:
                 self._write(session)
-            if session.logged_out is not None or now - session.last >= QUIET_MS:
+            if now >= session.look_at and (session.logged_out is not None or now - session.last >= QUIET_MS):
                 quiet.append(session)
+                since = now - (session.logged_out or session.last)
+                session.look_at = now + min(max(since // 2, 1_000), QUIET_MS)
         if alive is not None:
             living = set(alive({session.number for session in quiet})) if quiet else set()
             for session in quiet:
@@ -240,6 +242,8 @@ class Timelines:
             }
             if "name" in prelude.account and "name" not in session.user:
                 session.user = {**session.user, "name": prelude.account["name"]}
+        if "id" in session.user and "name" in session.user:
+            session.names[session.user["id"]] = session.user["name"]
         self._from_where(session, event, ms, node, pid)
         row["user"] = dict(session.user)
         session.failed_before = self._doors.failed_before(node, session.source.get("ip"), ms)

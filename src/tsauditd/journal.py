@@ -1,0 +1,106 @@
+"""What the daemon must not forget of open sessions when it is killed: a file that is appended to with each batch."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tsauditd.timelines.session import Session
+from tsauditd.timelines.state import changes, remade
+
+_COMPACT = 16 << 20
+"""Bytes after which the file is written anew, with what is open alone."""
+
+
+class Journal:
+    """The file. What was written to it survives the process (not the host's sudden end: nothing is forced to disk)."""
+
+    def __init__(self, path: str) -> None:
+        """Raises OSError. A file that is there stays until `begin`."""
+        self.path = path
+        self._fd = -1
+        self._size = 0
+        self._limit = _COMPACT
+
+    def load(self) -> tuple[list[Session], list[dict[str, Any]]]:
+        """The sessions that were open, and the objects that were given to be written and may not have been.
+
+        A line that was cut by the end of the process is passed over, as is what this version cannot read.
+        """
+        entries: dict[str, list[dict[str, Any]]] = {}
+        objects: list[dict[str, Any]] = []
+        for line in self._lines():
+            if "object" in line:
+                objects.append(line["object"])
+            elif "ended" in line:
+                entries.pop(line["ended"], None)
+            else:
+                entries.setdefault(line["state"]["id"], []).append(line)
+        sessions = []
+        for found in entries.values():
+            try:
+                sessions.append(remade(found))
+            except (KeyError, TypeError, ValueError):
+                continue
+        return sessions, objects
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        try:
+            data = Path(self.path).read_bytes()
+        except FileNotFoundError:
+            return
+        for text in data.splitlines():
+            try:
+                line = orjson.loads(text)
+            except orjson.JSONDecodeError:
+                continue
+            if isinstance(line, dict) and (
+                "object" in line or "ended" in line or "id" in line.get("state", {})
+            ):
+                yield line
+
+    def begin(self, sessions: Iterable[Session]) -> None:
+        """Writes the file anew, in one step, with the whole of these sessions. Raises OSError."""
+        self.close()
+        new = f"{self.path}.new"
+        fd = os.open(
+            new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
+        size = 0
+        try:
+            for session in sessions:
+                size += _write(fd, [changes(session, whole=True)])
+            os.rename(new, self.path)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._fd, self._size = fd, size
+        self._limit = max(_COMPACT, 4 * size)
+
+    def append(self, objects: list[dict[str, Any]], changed: Iterable[Session], ended: Iterable[str]) -> None:
+        """Takes what has come since the last call. Raises OSError."""
+        lines: list[dict[str, Any]] = [{"object": document} for document in objects]
+        lines += [changes(session, whole=False) for session in changed]
+        lines += [{"ended": name} for name in ended]
+        self._size += _write(self._fd, lines)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is time to `begin` anew, once what was given to be written is."""
+        return self._size > self._limit
+
+    def close(self) -> None:
+        """Lets go of the file; it stays."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _write(fd: int, lines: list[dict[str, Any]]) -> int:
+    data = b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+    return len(data)

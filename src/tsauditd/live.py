@@ -1,0 +1,179 @@
+"""Sessions while they happen: batches of the core in, objects to the sinks, the state kept for the next start."""
+
+import os
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tsauditd.journal import Journal
+from tsauditd.timelines import Timelines
+from tsauditd.timelines.facts import time_text
+from tsauditd.timelines.lines import push_lines
+
+_TAIL = 4 << 20
+"""Bytes at the end of the sessions' file in which an object is looked for that may have been written."""
+
+
+class LiveSessions:
+    """The sessions of this host, as long as the daemon runs and from one run to the next."""
+
+    def __init__(
+        self,
+        deliver: Callable[[bytes], None],
+        *,
+        journal: Journal | None,
+        idle: Callable[[], bool],
+        wall: Callable[[], float],
+        say: Callable[[str], None],
+        alive: Callable[[Collection[str]], Collection[str]] | None = None,
+    ) -> None:
+        """`deliver` takes whole lines; `idle`: whether all that was delivered has been written.
+
+        `wall`: seconds since the epoch; `say` tells a line on standard error; `alive`: `sessions_alive` by default.
+        """
+        self._deliver = deliver
+        self._journal = journal
+        self._idle = idle
+        self._wall = wall
+        self._say = say
+        self._alive = alive or sessions_alive
+        self._objects: list[dict[str, Any]] = []
+        self._timelines = Timelines(self._objects.append)
+
+    def begin(self, boot_id: str | None, written: Iterable[Path]) -> None:
+        """Takes up the sessions that the last run has left open. `written`: the files that objects went to."""
+        if self._journal is None:
+            return
+        now = int(self._wall() * 1000)
+        sessions, objects = self._journal.load()
+        known = _written(written) if objects else set()
+        # Given to be written, and killed before it was.
+        self._give([document for document in objects if _key(document) not in known])
+        living = set(self._alive({session.number for session in sessions})) if sessions else set()
+        for session in sessions:
+            self._timelines.resume(session)
+            if session.host.get("boot", {}).get("id") != boot_id:
+                self._timelines.gone(session.id, "reboot")
+            elif session.number not in living:
+                self._timelines.gone(session.id, "unwatched")
+            else:
+                row = session.add("blind", session.last, time_text(session.last), None)
+                row["duration"] = max(now - session.last, 0) * 1_000_000
+                row["text"] = "the daemon was not running"
+                session.last = max(session.last, now)
+        self._give(self._objects)
+        self._objects.clear()
+        self._timelines.changed.clear()
+        self._restart()
+
+    def batch(self, lines: bytes, spans: Iterable[tuple[int, int]]) -> None:
+        """Takes a batch of the core."""
+        push_lines(self._timelines, lines, spans)
+        self._settle()
+
+    def lost(self, text: str, count: int) -> None:
+        """Records were lost just now."""
+        self._timelines.lost(text, int(self._wall() * 1000), count)
+
+    def tick(self) -> None:
+        """To be called about once a second."""
+        self._timelines.tick(int(self._wall() * 1000), self._alive)
+        self._settle()
+        if self._journal is not None and self._journal.is_large and self._idle():
+            self._restart()
+
+    def close(self) -> None:
+        """Writes what waits. Open sessions stay in the journal for the next run."""
+        self._timelines.flush()
+        self._settle()
+        if self._journal is not None:
+            self._journal.close()
+
+    def _settle(self) -> None:
+        changed = self._timelines.changed
+        if not changed and not self._objects:
+            return
+        if self._journal is not None:
+            opened = self._timelines.sessions
+            try:
+                self._journal.append(
+                    self._objects,
+                    [opened[name] for name in changed if name in opened],
+                    [name for name in changed if name not in opened],
+                )
+            except OSError as error:
+                self._fail(error)
+        changed.clear()
+        self._give(self._objects)
+        self._objects.clear()
+
+    def _give(self, objects: list[dict[str, Any]]) -> None:
+        if objects:
+            self._deliver(b"".join(orjson.dumps(one, option=orjson.OPT_APPEND_NEWLINE) for one in objects))
+
+    def _restart(self) -> None:
+        if self._journal is None:
+            return
+        try:
+            self._journal.begin(self._timelines.sessions.values())
+        except OSError as error:
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        """Sessions go on without being kept: what a kill then costs is told."""
+        path = self._journal.path if self._journal is not None else ""
+        self._journal = None
+        self._say(
+            f"{path}: {error.strerror}: open sessions are not kept from now on should the daemon be killed"
+        )
+
+
+def sessions_alive(numbers: Collection[str]) -> set[str]:
+    """Those of the sessions that a process still has (proc(5), /proc/PID/sessionid)."""
+    wanted = set(numbers)
+    found: set[str] = set()
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/sessionid", "rb", buffering=0) as file:
+                number = file.read(16).decode()
+        except OSError:  # it has just ended
+            continue
+        if number in wanted:
+            found.add(number)
+            if len(found) == len(wanted):
+                break
+    return found
+
+
+def _key(document: dict[str, Any]) -> tuple[str, int]:
+    inner = document["tsauditd"]
+    if "session" in inner:
+        return inner["session"]["id"], inner["session"]["part"]
+    return inner["logins"]["events"][0], -1
+
+
+def _written(files: Iterable[Path]) -> set[tuple[str, int]]:
+    """What is at the end of the files."""
+    found = set()
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                file.seek(max(file.seek(0, os.SEEK_END) - _TAIL, 0))
+                data = file.read()
+        except OSError:
+            continue
+        for line in data.splitlines():
+            try:
+                found.add(_key(orjson.loads(line)))
+            except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
+                continue
+    return found
+
+
+def state_path(sessions_file: str | None) -> str:
+    """Where the state of open sessions is kept: beside the file they go to, else where it lives as long as the boot."""
+    return f"{sessions_file}.state" if sessions_file is not None else "/run/tsauditd/sessions.state"
