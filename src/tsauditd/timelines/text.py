@@ -206,5 +206,11 @@ def _what(row: Row) -> str:
     target = row.get("target", {})
     named = " ".join(_user(target[name]) for name in ("user", "group") if name in target)
     named = named or visible(str((row.get("service") or row.get("module") or {}).get("name", "")))
-    words = [visible(str(row.get("action") or kind)), path, named, visible(str(row.get("text", "")), _LONGEST), program]
+    words = [
+        visible(str(row.get("action") or kind)),
+        path,
+        named,
+        visible(str(row.get("text", "")), _LONGEST),
+        program,
+    ]
     return " ".join(word for word in words if word)
