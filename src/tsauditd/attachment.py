@@ -102,6 +102,12 @@ def attach(config: Kernel, say: Callable[[str], None]) -> Attachment:
     except BaseException:
         control.close()
         raise
+    room = registration.receive_buffer(receiver)
+    if room < config.receive_buffer:
+        say(
+            f"without CAP_NET_ADMIN the audit socket's buffer is {room} bytes, not {config.receive_buffer}, and a "
+            "burst of records may be lost: start tsauditd with it, or raise net.core.rmem_max (docs/privileges.md)"
+        )
     loan = Loan(present, say)
     loan.begin()
     attachment = Attachment(control, loan, receiver, early, present.status.lost)

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import uvloop
 
+from tsauditd import privileges
 from tsauditd.attachment import attach
 from tsauditd.config import Config, FileOutput
 from tsauditd.errors import TsauditdError
@@ -87,6 +88,8 @@ async def _run(config: Config, say: Callable[[str], None]) -> int:
     try:
         source = attach(config.kernel, say)
         try:
+            for line in privileges.lost():
+                say(line)
             sessions = _sessions(config, pipeline, origin, say)
             summary = await serve(source, pipeline, config, origin, stop, sessions)
         finally:

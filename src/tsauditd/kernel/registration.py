@@ -87,6 +87,11 @@ def open_unicast(receive_buffer: int) -> socket.socket:
     return sock
 
 
+def receive_buffer(sock: socket.socket) -> int:
+    """How many bytes of those asked for the socket's buffer has room for: socket(7), SO_RCVBUF, tells twice that."""
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+
+
 def open_multicast(receive_buffer: int) -> socket.socket:
     """A socket in the group AUDIT_NLGRP_READLOG, which gets a copy of each record beside the registered process.
 
