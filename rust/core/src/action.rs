@@ -49,6 +49,8 @@ pub struct Action {
     pub category: Vec<&'static str>,
     /// `event.type`.
     pub kind: Vec<&'static str>,
+    /// Both as members of `event`, for an event that has no other row.
+    pub told: String,
     /// Where the object comes from.
     pub object: Object,
     /// `auditd.summary.object.type`.
@@ -164,6 +166,12 @@ impl Action {
             action: column(2),
             category: list(3),
             kind: list(4),
+            told: [("category", list(3)), ("type", list(4))]
+                .into_iter()
+                .filter(|(_, words)| !words.is_empty())
+                .map(|(name, words)| format!("\"{name}\":[\"{}\"]", words.join("\",\"")))
+                .collect::<Vec<_>>()
+                .join(","),
             object: match column(5) {
                 "file" | "filesystem" => Object::File,
                 "socket" => Object::Socket,

@@ -207,7 +207,10 @@ impl Assembler {
             self.open.insert(event.key, event);
             self.keep_bounds(done);
         }
-        if let Some(event) = self.open.remove(&key) {
+        // Most often nothing is open, and nothing need be hashed.
+        if !self.open.is_empty()
+            && let Some(event) = self.open.remove(&key)
+        {
             self.open_bytes = self.open_bytes.saturating_sub(event.size());
             self.current = Some(event);
             return;

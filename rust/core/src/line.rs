@@ -101,6 +101,14 @@ pub fn lines_within(record: &Record<'_>) -> usize {
 
 /// The record type's number, from its name, `UNKNOWN[n]` or the number itself.
 fn type_number(name: &[u8]) -> Option<u16> {
+    match name {
+        // What most records are, without a look into the table.
+        b"SYSCALL" => return Some(kind::SYSCALL),
+        b"PATH" => return Some(kind::PATH),
+        b"CWD" => return Some(kind::CWD),
+        b"PROCTITLE" => return Some(kind::PROCTITLE),
+        _ => {}
+    }
     if let Some(number) = tables::record_type_number(name) {
         return Some(number);
     }
@@ -151,11 +159,16 @@ fn why_no_type(text: &[u8]) -> &'static str {
 
 /// Splits off the enriched tail.
 fn split_enriched(text: &[u8]) -> (&[u8], &[u8]) {
-    if let Some(at) = memchr::memchr(ENRICHED_MARK, text) {
-        let (body, tail) = text.split_at(at);
+    // One look for both marks, as most records have neither.
+    let Some(first) = memchr::memchr2(ENRICHED_MARK, b'#', text) else {
+        return (text, b"");
+    };
+    let behind = text.get(first..).unwrap_or_default();
+    if let Some(at) = memchr::memchr(ENRICHED_MARK, behind) {
+        let (body, tail) = text.split_at(first + at);
         return (body, tail.get(1..).unwrap_or_default());
     }
-    if memchr::memchr(b'#', text).is_some()
+    if behind.first() == Some(&b'#')
         && let Some(at) = memmem::rfind(text, ENRICHED_ESCAPED)
     {
         let (body, tail) = text.split_at(at);

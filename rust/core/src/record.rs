@@ -123,7 +123,17 @@ impl Headers {
         if !self.text.is_empty()
             && let Some(body) = text.strip_prefix(self.text.as_slice())
         {
-            return Some((self.stamp, body.trim_ascii()));
+            // One blank before the body is the rule, and none behind it.
+            let inner = body.strip_prefix(b" ").unwrap_or(body);
+            return Some((
+                self.stamp,
+                match inner {
+                    [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => {
+                        inner
+                    }
+                    _ => body.trim_ascii(),
+                },
+            ));
         }
         let (stamp, body) = header(text)?;
         let end = memchr::memchr(b')', text).map_or(0, |end| end + 1);

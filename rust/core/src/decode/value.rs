@@ -6,12 +6,12 @@ use super::address::write_decimal;
 use super::hex::{unescape, unhex};
 use super::keystrokes;
 use super::mode;
-use super::readings::{self, Reading};
+use super::readings;
 use super::sockaddr::SocketAddress;
 use crate::record::decimal;
 use crate::tables::{self, Arch, name_of};
 
-pub use super::readings::{Owner, is_escaped, owner};
+pub use super::readings::{Owner, Reading, is_escaped, owner, reading};
 
 /// `struct sockaddr_storage` is the most that the kernel copies into a record.
 const LONGEST_ADDRESS: usize = 128;

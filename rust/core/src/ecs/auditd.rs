@@ -40,12 +40,12 @@ pub fn write(
         pen.text(&object, "session", process::session(view));
     });
     pen.in_session = pen.out.len() > before;
-    let result: &[u8] = match view.success() {
-        Some(true) => b"success",
-        Some(false) => b"fail",
-        None => b"unknown",
+    let result = match view.success() {
+        Some(true) => "success",
+        Some(false) => "fail",
+        None => "unknown",
     };
-    pen.text(&object, "result", result);
+    pen.word(&object, "result", result);
     let inner = Object::member(pen.out, &object, "data");
     data.write(pen, &inner);
     pen.same(&inner, Section::Data, |pen| data.write_rest(pen, &inner));
@@ -121,7 +121,9 @@ fn summary<'t>(
             .as_ref()
             .and_then(Target::kind)
             .unwrap_or(row.object_type);
-        pen.text(&thing, "type", kind.as_bytes());
+        if !kind.is_empty() {
+            pen.word(&thing, "type", kind);
+        }
         match (row.object, target) {
             (Kind::File, Some(target)) => {
                 if let Some(found) = view

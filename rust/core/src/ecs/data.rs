@@ -1,7 +1,8 @@
 //! `auditd.data` and `tsauditd.interpreted`: the fields that have no other place, and what their values mean.
 
 use crate::action::Users;
-use crate::decode::{hex, syscall_args, value};
+use crate::decode::value::{self, Reading};
+use crate::decode::{hex, syscall_args};
 use crate::ecs::pen::Pen;
 use crate::ecs::pool::Pool;
 use crate::ecs::user::{is_context, known_name};
@@ -23,8 +24,16 @@ pub struct Data {
     text: Vec<u8>,
 }
 
+/// What tells whether a field has a place elsewhere, asked once for all fields of an event.
+struct Places {
+    users: Users,
+    success: Option<bool>,
+    paths: u64,
+}
+
 /// Fields of the actor's record that have a place elsewhere in the event.
-fn has_place(field: &Field, view: &View<'_>, users: Users) -> bool {
+fn has_place(field: &Field, view: &View<'_>, places: &Places) -> bool {
+    let users = places.users;
     let value = view.value(field);
     match field.name {
         name::PID | name::PPID => crate::ecs::pen::is_whole(value),
@@ -33,8 +42,8 @@ fn has_place(field: &Field, view: &View<'_>, users: Users) -> bool {
         name::GID | name::EUID | name::EGID => users == Users::Process,
         name::SUID | name::FSUID | name::SGID | name::FSGID => true,
         name::CWD => view.first(kind::CWD).is_none(),
-        name::ITEMS => crate::record::decimal(value) == Some(view.parts(kind::PATH).count() as u64),
-        name::SUCCESS | name::RES | name::RESULT => outcome(value) == view.success(),
+        name::ITEMS => crate::record::decimal(value) == Some(places.paths),
+        name::SUCCESS | name::RES | name::RESULT => outcome(value) == places.success,
         name::SUBJ => is_context(value),
         _ => false,
     }
@@ -48,6 +57,11 @@ impl Data {
         self.readings.clear();
         self.rest.clear();
         let actor = view.actor();
+        let places = Places {
+            users,
+            success: view.success(),
+            paths: view.parts(kind::PATH).count() as u64,
+        };
         if view.syscall() == Some(actor) {
             self.call(view);
         }
@@ -57,7 +71,7 @@ impl Data {
                     field.name,
                     name::ARCH | name::SYSCALL | name::EXIT | name::A0..=name::A3
                 );
-            let moved = !view.opened.repeated && has_place(field, view, users);
+            let moved = !view.opened.repeated && has_place(field, view, &places);
             if hot || moved {
                 continue;
             }
@@ -85,7 +99,7 @@ impl Data {
                     (kind::CWD, name::CWD) => view.first(kind::CWD) == Some(place),
                     (_, name::KEY) => !field.quoted && view.value(field) == b"(null)",
                     (_, name::RES | name::RESULT)
-                        if outcome(view.value(field)) == view.success() =>
+                        if outcome(view.value(field)) == places.success =>
                     {
                         true
                     }
@@ -166,8 +180,12 @@ impl Data {
 
     /// Adds a field as it stands, decoded if it is encoded text, and its reading if it has one: a name for an id.
     fn add(&mut self, view: &View<'_>, part: usize, field: &Field, system: &mut dyn System) {
-        let label = view.label(field).to_ascii_lowercase();
-        let label = match label.as_slice() {
+        let label = view.label(field);
+        let lowered = label
+            .iter()
+            .any(u8::is_ascii_uppercase)
+            .then(|| label.to_ascii_lowercase());
+        let label = match lowered.as_deref().unwrap_or(label) {
             // Names that the members made of SOCKADDR and EXECVE have.
             b"socket" => b"socket_".as_slice(),
             b"argc" => b"argc_",
@@ -184,7 +202,12 @@ impl Data {
             return;
         }
         self.text.clear();
-        if value::is_escaped(record, label) {
+        let reading = value::reading(record, label);
+        if reading == Reading::Raw {
+            self.data.add(label, raw, field.plain);
+            return;
+        }
+        if matches!(reading, Reading::Escaped | Reading::Proctitle) {
             let mut scratch = Vec::new();
             let decoded = text(raw, field.quoted, &mut scratch);
             self.data.add(label, decoded, field.quoted && field.plain);

@@ -83,7 +83,7 @@ impl Target {
         pen.text(&object, "inode", value(name::INODE));
         let write = |pen: &mut Pen<'_>| {
             if let Some(types) = self.types() {
-                pen.text(&object, "type", types.1.as_bytes());
+                pen.word(&object, "type", types.1);
             }
             pen.text(&object, "device", value(name::RDEV));
             if let Some(mode) = self.mode {

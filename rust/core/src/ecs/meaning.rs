@@ -58,32 +58,25 @@ impl<'a> Meaning<'a> {
         pen.out.push(b'"');
         pen.marked(Mark::Id, |out| write_id(out, stamp));
         pen.out.push(b'"');
-        pen.text(&object, "kind", b"event");
-        pen.text(&object, "module", b"auditd");
-        pen.text(&object, "dataset", b"auditd.event");
-        let rows = || self.lead.into_iter().chain(self.call);
-        merged(
-            pen,
-            &object,
-            "category",
-            rows().map(|row| row.category.as_slice()),
+        object.insert(
+            pen.out,
+            br#""kind":"event","module":"auditd","dataset":"auditd.event""#,
         );
-        let creation = self.creates.then_some(&["creation"][..]);
-        merged(
-            pen,
-            &object,
-            "type",
-            rows().map(|row| row.kind.as_slice()).chain(creation),
-        );
+        match (self.lead, self.call) {
+            (Some(row), None) | (None, Some(row)) if !self.creates => {
+                object.insert(pen.out, row.told.as_bytes());
+            }
+            _ => self.merged_rows(pen, &object),
+        }
         match (
             self.lead
                 .map(|row| row.action)
                 .filter(|action| !action.is_empty()),
             view.operation(),
         ) {
-            (Some(action), _) => pen.text(&object, "action", action.as_bytes()),
+            (Some(action), _) => pen.word(&object, "action", action),
             (None, Some(call)) if view.syscall() == Some(view.lead()) => {
-                pen.text(&object, "action", call.name().as_bytes());
+                pen.word(&object, "action", call.name());
             }
             _ => {
                 object.name(pen.out, "action");
@@ -93,17 +86,27 @@ impl<'a> Meaning<'a> {
                 pen.out.push(b'"');
             }
         }
-        let outcome: &[u8] = match view.success() {
-            Some(true) => b"success",
-            Some(false) => b"failure",
-            None => b"unknown",
+        let outcome = match view.success() {
+            Some(true) => "success",
+            Some(false) => "failure",
+            None => "unknown",
         };
-        pen.text(&object, "outcome", outcome);
+        pen.word(&object, "outcome", outcome);
         object.name(pen.out, "sequence");
         pen.marked(Mark::Serial, |out| json::number(out, stamp.serial));
         let end = pen.out.len();
         object.close(pen.out);
         end
+    }
+
+    /// Writes what several rows say, or one with an addition.
+    fn merged_rows(&self, pen: &mut Pen<'_>, object: &Object) {
+        let rows = || self.lead.into_iter().chain(self.call);
+        let categories = rows().map(|row| row.category.as_slice());
+        merged(pen, object, "category", categories);
+        let creation = self.creates.then_some(&["creation"][..]);
+        let types = rows().map(|row| row.kind.as_slice());
+        merged(pen, object, "type", types.chain(creation));
     }
 }
 
