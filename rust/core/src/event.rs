@@ -6,7 +6,7 @@ use crate::assemble::{Event, Part, Span};
 use crate::decode::{hex, syscall_args};
 use crate::fields::{self, Field, name};
 use crate::record::{decimal, kind};
-use crate::scan;
+use crate::scan::{self, Known};
 use crate::tables::{self, Arch, SyscallId};
 
 /// The text of a set "no such id" (auid and ses before a log-in): (u32)-1.
@@ -20,6 +20,7 @@ pub struct Opened {
     ranges: Vec<[u32; 2]>,
     /// The names that an ENRICHED log adds to a part, looked at when one is asked for.
     tail: RefCell<Tail>,
+    paths: Known,
     /// The fields of the part that tells who acted, by the number of their name; 0 is none.
     actor_fields: [u16; name::COUNT],
     /// The part that gives the event its type, the part that tells who acted, and the SYSCALL.
@@ -50,6 +51,7 @@ impl Default for Opened {
             fields: Vec::new(),
             ranges: Vec::new(),
             tail: RefCell::default(),
+            paths: Known::default(),
             actor_fields: [0; name::COUNT],
             lead: 0,
             actor: 0,
@@ -141,6 +143,8 @@ impl Opened {
                 // What the kernel does not write is not worth the care that two of a name would take.
                 self.who =
                     (usual && all.iter().all(|field| field.name != name::OTHER)).then_some(who);
+            } else if part.kind == kind::PATH {
+                self.paths.scan(&event.bytes, part.body, &mut self.fields);
             } else if part.kind != kind::EXECVE {
                 scan::scan(&event.bytes, part.body, &mut self.fields);
             }

@@ -18,6 +18,7 @@ pub mod fields;
 pub mod gaps;
 pub mod json;
 pub mod line;
+mod mix;
 pub mod names;
 pub mod packet;
 pub mod process;

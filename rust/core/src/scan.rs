@@ -1,10 +1,14 @@
 //! A record's text to its fields, in place: names, values, and the words that belong to neither.
 
+mod known;
+
 use memchr::{memchr, memchr2, memrchr};
 
 use crate::assembled::Span;
 use crate::fields::{Field, NAMES, name, number, short};
 use crate::json;
+
+pub use known::Known;
 
 /// Adds the fields of the bytes in `span` of `bytes` to `fields`.
 ///

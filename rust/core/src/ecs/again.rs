@@ -9,8 +9,8 @@ use std::ops::Range;
 
 use crate::assemble::{Event, Part, Span};
 use crate::ecs::Written;
-use crate::ecs::memo::{mix, place};
 use crate::json::{self, Clock};
+use crate::mix::{mix, place};
 use crate::record::{Stamp, kind};
 
 /// How many events are remembered; a new one takes the place of the one that has its number.
@@ -107,8 +107,8 @@ impl Hash {
     }
 }
 
-/// Whether nothing but its records and who acted decides what an event's line says: a system call on files, whole, with
-/// no address in it, whose ends would be looked for.
+/// Whether nothing but its records and who acted decides what an event's line says: a system call, whole, with no
+/// address in it, whose ends would be looked for.
 fn is_plain(event: &Event) -> bool {
     let usual = |part: &Part| {
         matches!(
@@ -120,7 +120,6 @@ fn is_plain(event: &Event) -> bool {
         && !event.addition
         && event.incomplete.is_none()
         && event.parts.iter().all(usual)
-        && event.parts.iter().any(|part| part.kind == kind::PATH)
 }
 
 impl Lines {

@@ -245,6 +245,7 @@ impl Renderer {
         let written = Written { whole, timeline };
         if let (Some(hash), Some(told), Some(text), false) = (hash, told, self.opened.who, keep)
             && no_change
+            && meaning.lead.is_none_or(|row| row.object != Kind::Socket)
         {
             let enriched = view.part(view.actor()).enriched;
             let who = Who {
