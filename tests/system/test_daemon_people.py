@@ -116,6 +116,8 @@ def test_sudo_shows_who_became_whom(lived: list[Event]) -> None:
     for event in asked:
         assert event["tags"] == ["escalation"]
         assert event["user"]["effective"]["name"] == "root"
+        assert event["user"]["changes"]["effective"] == {"id": "0", "name": "root"}
+        assert event["tsauditd"]["user"]["before"]["effective"]["name"] == event["user"]["name"]
     (odd,) = ran(lived, "/bin/echo", "two words", "it's", 'say "hi"', "new\nline", "é")
     assert odd["user"]["name"] == "root"
     assert person(odd) == ALICE
