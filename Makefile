@@ -47,6 +47,9 @@ bench-convert: .venv/core.stamp ## Measure convert against ausearch (ARGS="--siz
 bench-live: .venv/core.stamp ## Measure the daemon against auditd and the floor (as root; ARGS as above)
 	@$(BIN)/python benchmarks/live.py $(ARGS)
 
+bench-sessions: .venv/core.stamp ## Measure what sessions cost Python, for each command and each open session
+	@$(BIN)/python benchmarks/sessions.py $(ARGS)
+
 bench-rules: .venv/core.stamp ## Measure what each rule set costs in events (as root)
 	@$(BIN)/python benchmarks/rulesets.py $(ARGS)
 
@@ -85,4 +88,4 @@ clean: ## Remove what was built
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable . >&2
 	@touch $@
 
-.PHONY: help run test build lint bench-convert bench-live bench-rules format lock clean
+.PHONY: help run test build lint bench-convert bench-live bench-sessions bench-rules format lock clean

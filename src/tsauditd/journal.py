@@ -34,12 +34,16 @@ class Journal:
         for line in self._lines():
             if "object" in line:
                 objects.append(line["object"])
+                if session := line["object"]["tsauditd"].get("session"):
+                    entries.setdefault(session["id"], []).append(line["object"])
             elif "ended" in line:
                 entries.pop(line["ended"], None)
             else:
                 entries.setdefault(line["state"]["id"], []).append(line)
         sessions = []
         for found in entries.values():
+            if not any("state" in entry for entry in found):
+                continue  # ended: its objects are all that is left
             try:
                 sessions.append(remade(found))
             except (KeyError, TypeError, ValueError):

@@ -147,6 +147,21 @@ def command(session: Session, event: Event, ms: int) -> Row:
     return row
 
 
+def process_of_row(row: Row) -> Process:
+    """What would be remembered of the process that this row was made for."""
+    args: list[str] = row["process"].get("args") or []
+    name = row["process"].get("executable", "").rpartition("/")[2]
+    user = row.get("user", {})
+    return Process(
+        row["number"],
+        (user if row["kind"] == "command" else user.get("effective", user)).get("id"),
+        shell=name in SHELLS and _takes_commands(args),
+        login=name in SHELLS and bool(args) and args[0].startswith("-"),
+        escalates=name in ESCALATIONS,
+        noise=row.get("noise"),
+    )
+
+
 def exited(session: Session, event: Event, ms: int) -> bool:
     """A process of the session ended. Returns False if nothing is known of it."""
     pid = event["process"].get("pid", 0)

@@ -89,8 +89,6 @@ class Session:
     pending: dict[int, Row] = field(default_factory=dict)
     pending_events: int = 0
     pending_since: int = 0
-    kept_part: int = -1
-    """The part at which somebody last kept the processes."""
     touched: set[int] = field(default_factory=set)
     """Numbers of pending rows that have changed since somebody last asked."""
     processes: dict[int, Process] = field(default_factory=dict)

@@ -1,0 +1,234 @@
+"""Sessions from one run of the daemon to the next: nothing twice, nothing lost, the blind time told."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made import Maker
+from sessions import short
+
+from tsauditd.journal import Journal
+from tsauditd.live import LiveSessions, sessions_alive
+from tsauditd.timelines.view import View, Views
+
+BOOT = "fedcba98-7654-4321-8000-000000000000"
+
+
+class Run:
+    """A daemon's part of it: the file that objects go to, the state beside it, the clock."""
+
+    def __init__(self, directory: Path) -> None:
+        self.file = directory / "sessions.json"
+        self.now = 1_700_000_000.0
+        self.living: set[str] | None = None
+        self.said: list[str] = []
+        self.unwritten: list[bytes] = []
+        self.writes = True
+        self.sessions = self._start(BOOT)
+
+    def _start(self, boot: str) -> LiveSessions:
+        sessions = LiveSessions(
+            self._deliver,
+            journal=Journal(str(self.file) + ".state"),
+            idle=lambda: not self.unwritten,
+            wall=lambda: self.now,
+            say=self.said.append,
+            alive=self._alive,
+        )
+        sessions.begin(boot, [self.file])
+        return sessions
+
+    def _deliver(self, lines: bytes) -> None:
+        if not self.writes:
+            self.unwritten.append(lines)
+            return
+        with self.file.open("ab") as file:
+            file.write(lines)
+
+    def _alive(self, numbers: Collection[str]) -> Collection[str]:
+        return numbers if self.living is None else self.living & set(numbers)
+
+    def batch(self, *events: dict[str, Any]) -> None:
+        lines = b"".join(json.dumps(event).encode() + b"\n" for event in events)
+        self.sessions.batch(lines, [(0, len(lines))])
+
+    def kill(self, *, boot: str = BOOT) -> None:
+        """SIGKILL and another start. What waited in a queue never came to the file."""
+        self.unwritten.clear()
+        self.writes = True
+        self.sessions = self._start(boot)
+
+    def views(self) -> dict[str, View]:
+        views = Views(lambda _: True)
+        for line in self.file.read_bytes().splitlines() if self.file.exists() else ():
+            views.take(json.loads(line))
+        return {view.session["number"]: view for view in views.sessions.values()}
+
+    def proofs(self) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for line in self.file.read_bytes().splitlines():
+            for row in json.loads(line)["tsauditd"]["session"]["rows"]:
+                found.update(row.get("events", []))
+        return found
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path)
+
+
+def test_a_killed_daemon_goes_on_with_one_timeline(run: Run) -> None:
+    maker = Maker(boot=BOOT)
+    first = [maker.login(7), maker.command(7, ["bash"], pid=50), maker.command(7, ["ls"], pid=51, parent=50)]
+    for event in first:
+        run.batch(event)
+    run.now += 30
+    run.kill()
+    maker.ms += 60_000
+    later = maker.command(7, ["id"], pid=52, parent=50)
+    run.batch(later)
+    run.sessions.close()
+    view = run.views()["7"]
+    assert [short(view.rows[number]) for number in sorted(view.rows)] == [
+        ("login", "alice", ""),
+        ("command", "alice", "bash"),
+        ("command", "alice", "ls"),
+        ("blind", "", "the daemon was not running"),
+        ("command", "alice", "id"),
+    ]
+    assert run.proofs() == Counter(event["event"]["id"] for event in [*first, later])
+    assert "parent" not in view.rows[4]  # bash is known to be a shell again
+
+
+def test_an_object_that_a_queue_held_when_it_was_killed_is_written_then(run: Run) -> None:
+    maker = Maker(boot=BOOT)
+    events = [maker.login(7), maker.command(7, ["one"], pid=50)]
+    run.writes = False
+    run.batch(events[0])
+    run.batch(events[1])
+    assert run.unwritten
+    assert not run.file.exists()
+    run.kill()
+    run.sessions.close()
+    assert run.proofs() == Counter(event["event"]["id"] for event in events)
+    parts = [json.loads(line)["tsauditd"]["session"]["part"] for line in run.file.read_bytes().splitlines()]
+    assert parts == list(range(len(parts)))
+
+
+def test_a_session_that_ended_meanwhile_is_ended(run: Run) -> None:
+    run.batch(Maker(boot=BOOT).login(7))
+    run.living = set()
+    run.kill()
+    assert run.views()["7"].session["end"] == {"reason": "unwatched", "inferred": True}
+
+
+def test_after_a_boot_every_session_has_ended(run: Run) -> None:
+    run.batch(Maker(boot=BOOT).login(7))
+    run.kill(boot="0" * 36)
+    assert run.views()["7"].session["end"]["reason"] == "reboot"
+
+
+def test_a_session_ends_with_its_last_process_not_with_its_logout(run: Run) -> None:
+    maker = Maker(boot=BOOT)
+    run.batch(maker.login(7), maker.command(7, ["bash"], pid=50), maker.logout(7))
+    run.now += 5
+    run.sessions.tick()
+    assert run.views()["7"].session["state"] == "open"
+    run.living = set()
+    run.now += 100
+    run.sessions.tick()
+    view = run.views()["7"]
+    assert view.session["end"] == {"reason": "last-process"}
+    assert [row["kind"] for row in view.rows.values()] == ["login", "command", "logout"]
+
+
+def test_what_comes_after_the_end_goes_on_in_the_same_session(run: Run) -> None:
+    maker = Maker(boot=BOOT)
+    run.batch(maker.login(7), maker.logout(7))
+    run.living = set()
+    run.now += 100
+    run.sessions.tick()
+    assert run.views()["7"].session["state"] == "ended"
+    run.batch(maker.command(7, ["nohup"], pid=60))
+    run.sessions.close()
+    view = run.views()["7"]
+    assert view.session["state"] == "open"
+    assert [row["kind"] for row in view.rows.values()] == ["login", "logout", "command"]
+
+
+def test_a_state_that_cannot_be_written_is_told_and_sessions_go_on(run: Run, tmp_path: Path) -> None:
+    run.batch(Maker(boot=BOOT).login(7))
+    journal = run.sessions._journal
+    assert journal is not None
+    os.close(journal._fd)
+    journal._fd = os.open("/dev/full", os.O_WRONLY)
+    run.batch(Maker(boot=BOOT, serial=100).command(7, ["ls"], pid=50))
+    run.sessions.close()
+    assert len(run.said) == 1
+    assert "No space left" in run.said[0]
+    assert len(run.views()["7"].rows) == 2
+
+
+@pytest.mark.parametrize("garbage", [b"", b"{", b'{"state":{"id":"x"},"rows":[]}\n', b"null\n[]\n\xff\n"])
+def test_a_damaged_state_is_passed_over(tmp_path: Path, garbage: bytes) -> None:
+    (tmp_path / "sessions.json.state").write_bytes(garbage)
+    run = Run(tmp_path)
+    run.batch(Maker(boot=BOOT).login(7))
+    assert run.views()["7"].session["state"] == "open"
+
+
+def test_losses_are_rows_of_what_is_open(run: Run) -> None:
+    run.batch(Maker(boot=BOOT).login(7))
+    run.sessions.lost("3 records lost in the kernel", 3)
+    run.sessions.close()
+    view = run.views()["7"]
+    assert [row["kind"] for row in view.rows.values()] == ["login", "loss"]
+    assert view.session["summary"]["lost"] == 3
+
+
+def test_this_process_s_session_is_alive() -> None:
+    own = Path("/proc/self/sessionid").read_text()
+    assert sessions_alive({own, "123456789"}) == {own}
+
+
+STEP = st.sampled_from(["login", "command", "repeat", "exit", "sudo", "logout", "kill", "tick"])
+
+
+@given(steps=st.lists(st.tuples(STEP, st.integers(1, 3), st.integers(0, 400_000)), max_size=40))
+@settings(max_examples=150, deadline=None)
+def test_every_event_is_in_one_row_whatever_happens(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, int]]
+) -> None:
+    run = Run(tmp_path_factory.mktemp("run"))
+    maker = Maker(boot=BOOT)
+    given_ids: list[str] = []
+    actions: dict[str, Callable[[int], dict[str, Any]]] = {
+        "login": maker.login,
+        "command": lambda ses: maker.command(ses, ["ls", str(maker.serial)], pid=maker.serial + 1000),
+        "repeat": lambda ses: maker.command(ses, ["cc"], pid=maker.serial + 1000, parent=50),
+        "exit": lambda ses: maker.exit(ses, pid=maker.serial + 999),
+        "sudo": lambda ses: maker.command(ses, ["sudo", "id"], pid=maker.serial + 1000, effective="0"),
+        "logout": maker.logout,
+    }
+    for step, ses, wait in steps:
+        maker.ms += wait
+        run.now = maker.ms / 1000
+        if step == "kill":
+            run.kill()
+        elif step == "tick":
+            run.sessions.tick()
+        else:
+            event = actions[step](ses)
+            given_ids.append(event["event"]["id"])
+            run.batch(event)
+    run.sessions.close()
+    assert (run.proofs() if run.file.exists() else Counter()) == Counter(given_ids)
+    for view in run.views().values():
+        assert sorted(view.rows) == list(range(len(view.rows)))
+        assert view.session["summary"]["rows"] == len(view.rows)
