@@ -65,6 +65,17 @@ class ListenerCounters(TypedDict):
     receives: int
     bytes_in: int
     bytes_out: int
+    ends_event: int
+    ends_listener: int
+    ends_pidfd: int
+    ends_destroyed: int
+    ends_unknown: int
+    accepts: int
+    accepts_known: int
+    connects: int
+    connects_known: int
+    looks: int
+    looks_off: int
     ended: int
     cpu_ns: int
 

@@ -2,6 +2,7 @@
 
 use crate::assemble::{Assembler, Event, Source};
 use crate::ecs::{Host, Renderer};
+use crate::endpoint::{Endpoints, Shares};
 use crate::line::{Line, line, lines_within};
 use crate::packet::{Packet, packet};
 use crate::raw::{RawFormat, RawLog};
@@ -88,6 +89,7 @@ pub struct Engine {
     system: Box<dyn System + Send>,
     assembler: Assembler,
     renderer: Renderer,
+    endpoints: Endpoints,
     done: Vec<Event>,
     out: Vec<u8>,
     raw: RawLog,
@@ -125,6 +127,7 @@ impl Engine {
             raw: RawLog::new(settings.raw),
             settings,
             system,
+            endpoints: Endpoints::default(),
             done: Vec::new(),
             out: Vec::new(),
             spans: Spans::default(),
@@ -141,6 +144,18 @@ impl Engine {
     /// Learns what runs on the machine now, so that events tell of what began before. Asks the system of each process.
     pub fn seed(&mut self) {
         self.renderer.seed(self.system.as_mut());
+    }
+
+    /// Looks at a datagram before those that came with it are read: what it tells of may be gone in a moment. `now` as
+    /// for [`Self::packet`].
+    pub fn glance(&mut self, datagram: &[u8], now: u64) {
+        if let Packet::Record {
+            kind: kind::SYSCALL,
+            text,
+        } = packet(datagram)
+        {
+            self.endpoints.glance(text, now, self.system.as_mut());
+        }
     }
 
     /// Reads one datagram as received. `now`: a steady clock in milliseconds.
@@ -208,6 +223,7 @@ impl Engine {
     pub fn tick(&mut self, now: u64) -> Option<u64> {
         let next = self.assembler.tick(now, &mut self.done);
         self.write();
+        self.write_waiting(now);
         next
     }
 
@@ -216,6 +232,26 @@ impl Engine {
         self.end_file();
         self.assembler.flush(&mut self.done);
         self.write();
+        self.write_waiting(u64::MAX);
+    }
+
+    /// Reads what the kernel broadcasts of sockets that are gone. `time`: milliseconds since the epoch.
+    /// `now`: the steady clock in milliseconds.
+    pub fn destroyed(&mut self, datagram: &[u8], time: u64, now: u64) {
+        self.endpoints.destroyed(datagram, time, now);
+    }
+
+    /// Who asks for the ends of connections.
+    pub fn endpoints(&mut self) -> &mut Endpoints {
+        &mut self.endpoints
+    }
+
+    /// Who knew the ends of connections.
+    #[must_use]
+    pub fn shares(&self) -> Shares {
+        let mut shares = self.endpoints.shares();
+        shares.blind = !self.system.sees_sockets();
+        shares
     }
 
     /// The lines written; the caller takes them away.
@@ -291,18 +327,44 @@ impl Engine {
             if wanted {
                 self.system.at(time);
                 let start = self.out.len();
-                let written = self
-                    .renderer
-                    .write(&event, self.system.as_mut(), &mut self.out);
+                let written = self.renderer.write(
+                    &event,
+                    self.system.as_mut(),
+                    &mut self.endpoints,
+                    &mut self.out,
+                );
                 self.counters.events += 1;
                 self.counters.incomplete += u64::from(!written.whole);
-                if written.timeline {
+                let mut timeline = written.timeline;
+                if let Some((wait, line)) = written.waits {
+                    timeline = false;
+                    if let Some((flow, oldest)) = self.endpoints.keep(*wait, line) {
+                        timeline = oldest.timeline;
+                        oldest.write(&mut self.out, &flow);
+                    }
+                }
+                if timeline {
                     self.spans.add(start..self.out.len());
                 }
             } else {
                 self.counters.skipped += 1;
             }
             self.assembler.recycle(event);
+        }
+    }
+
+    /// Writes the lines whose ends are known by now, or will not be.
+    fn write_waiting(&mut self, now: u64) {
+        if self.out.is_empty() {
+            self.spans.clear();
+        }
+        while let Some((flow, line)) = self.endpoints.over(now) {
+            let start = self.out.len();
+            let timeline = line.timeline;
+            line.write(&mut self.out, &flow);
+            if timeline {
+                self.spans.add(start..self.out.len());
+            }
         }
     }
 

@@ -268,6 +268,25 @@ impl Object {
         out.extend_from_slice(members);
     }
 
+    /// An object that has members already, so that the next one begins with a comma.
+    #[must_use]
+    pub fn continued() -> Self {
+        Self {
+            start: 0,
+            members: 0,
+        }
+    }
+
+    /// The same object in text that stands elsewhere: what was at `from` is at `to`.
+    #[must_use]
+    pub fn moved(self, from: usize, to: usize) -> Self {
+        let place = |at: usize| at.wrapping_sub(from).wrapping_add(to);
+        Self {
+            start: place(self.start),
+            members: place(self.members),
+        }
+    }
+
     /// Closes the object; one that is a member and has nothing in it is taken back.
     pub fn close(self, out: &mut Vec<u8>) {
         if out.len() == self.members && self.members > self.start + 1 {

@@ -12,6 +12,7 @@ pub mod assembled;
 pub mod container;
 pub mod decode;
 pub mod ecs;
+pub mod endpoint;
 pub mod engine;
 pub mod event;
 pub mod fields;

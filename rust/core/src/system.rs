@@ -1,5 +1,7 @@
 //! What no record says and only the system can: asked of whoever can know, and never waited for.
 
+use std::net::SocketAddr;
+
 /// What /proc/PID/stat says of a process (proc_pid_stat(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
@@ -26,6 +28,32 @@ pub struct Image {
     pub directory: Vec<u8>,
     /// The audit session (a log-in), if it is in one.
     pub login: Option<u32>,
+}
+
+/// What is asked of a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// Both ends of a connection that is there.
+    Connection,
+    /// Both ends, also of one that is not there yet.
+    Attempt,
+    /// The address of a socket that listens.
+    Listener,
+    /// The near end, and the far end if there is one.
+    Any,
+}
+
+/// What the kernel says of a process's internet socket. Addresses are never mapped ones (`::ffff:`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Socket {
+    /// Its own address; of a socket that is not bound the port is 0.
+    pub local: SocketAddr,
+    /// The other end.
+    pub peer: Option<SocketAddr>,
+    /// IPPROTO_TCP, IPPROTO_UDP ...
+    pub protocol: u8,
+    /// Tells it from every other socket of this boot (SO_COOKIE).
+    pub cookie: u64,
 }
 
 /// The machine that the events come from. What is not known at once is `None`.
@@ -67,6 +95,18 @@ pub trait System {
     /// The text of /proc/PID/cgroup.
     fn cgroup(&mut self, _pid: u32) -> Option<&[u8]> {
         None
+    }
+    /// Whether the sockets that the events tell of can be looked at.
+    fn sees_sockets(&self) -> bool {
+        false
+    }
+    /// The internet socket that a process has behind a descriptor now; `None` when there is none, or not as asked.
+    fn socket(&mut self, _pid: u32, _fd: u32, _ask: Ask) -> Option<Socket> {
+        None
+    }
+    /// Milliseconds since the epoch, by the clock that stamps the records (CLOCK_REALTIME_COARSE).
+    fn time(&mut self) -> u64 {
+        0
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod arena;
 mod asking;
+mod broadcast;
 mod counters;
 mod decoder;
 mod listener;
@@ -14,6 +15,7 @@ mod nss;
 mod outbox;
 mod proc;
 mod reader;
+mod sockets;
 mod system;
 
 use pyo3::prelude::*;

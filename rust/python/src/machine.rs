@@ -1,15 +1,18 @@
-//! This machine, as far as the core asks: names of ids, and processes.
+//! This machine, as far as the core asks: names of ids, processes, and their sockets.
 
 use tsauditd_core::System;
-use tsauditd_core::system::{Image, Stat};
+use tsauditd_core::system::{Ask, Image, Socket, Stat};
 
 use crate::live::LiveNames;
 use crate::proc::Proc;
+use crate::sockets::Sockets;
+use crate::system::realtime_ms;
 
-/// Who can be asked. Without `processes` the events alone tell of those.
+/// Who can be asked. Without `processes` and `sockets` the events alone tell of those.
 pub struct Machine {
     pub names: LiveNames,
     pub processes: Option<Proc>,
+    pub sockets: Option<Sockets>,
 }
 
 impl System for Machine {
@@ -55,5 +58,17 @@ impl System for Machine {
 
     fn cgroup(&mut self, pid: u32) -> Option<&[u8]> {
         self.processes.as_mut()?.read(pid, "cgroup")
+    }
+
+    fn sees_sockets(&self) -> bool {
+        self.sockets.as_ref().is_some_and(Sockets::can_look)
+    }
+
+    fn socket(&mut self, pid: u32, fd: u32, ask: Ask) -> Option<Socket> {
+        self.sockets.as_mut()?.look(pid, fd, ask)
+    }
+
+    fn time(&mut self) -> u64 {
+        realtime_ms()
     }
 }

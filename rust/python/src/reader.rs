@@ -13,15 +13,18 @@ use std::sync::atomic::{
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tsauditd_core::endpoint::flow::Origin;
 use tsauditd_core::timeline::Spans;
 use tsauditd_core::{Engine, Settings};
 
 use crate::arena::Arena;
+use crate::broadcast::Broadcast;
 use crate::counters::{Count, Counters};
 use crate::live::LiveNames;
 use crate::machine::Machine;
 use crate::outbox::Outbox;
 use crate::proc::Proc;
+use crate::sockets::Sockets;
 use crate::system::{self, Bell};
 
 /// Packets for one system call.
@@ -33,6 +36,10 @@ const DENSE_PACKETS: usize = 4;
 /// Under load, lines wait for this many bytes or milliseconds before Python is woken.
 const BATCH_BYTES: usize = 128 << 10;
 const BATCH_MS: u64 = 5;
+
+/// So few looks at sockets in so many milliseconds leave room to be quick.
+const FEW_LOOKS: u64 = 100;
+const LOOKING_MS: u64 = 100;
 
 /// The longest that a stop goes on reading a socket that does not become empty.
 const LAST_DRAIN_MS: u64 = 1000;
@@ -130,6 +137,9 @@ struct Reader {
     sequenced: bool,
     arena: Arena,
     engine: Engine,
+    broadcast: Broadcast,
+    /// Since when looks at sockets are counted, how many there were then, and whether there were any before.
+    looked: (u64, u64, bool),
     shared: Arc<Shared>,
     errors: u32,
     delivered_ms: u64,
@@ -159,6 +169,7 @@ pub fn run(plan: Plan, shared: Arc<Shared>) {
         names: LiveNames::start(Arc::clone(&shared.now_ms)),
         // Packets that are not the kernel's are not of this machine, or not of now.
         processes: plan.netlink.then(Proc::open).and_then(Result::ok),
+        sockets: plan.netlink.then(Sockets::new),
     };
     let mut reader = Reader {
         socket: plan.socket,
@@ -166,6 +177,8 @@ pub fn run(plan: Plan, shared: Arc<Shared>) {
         sequenced: plan.sequenced,
         arena: Arena::new(SLOTS, plan.netlink),
         engine: Engine::new(plan.settings, Box::new(machine)),
+        broadcast: Broadcast::new(),
+        looked: (0, 0, false),
         shared,
         errors: 0,
         delivered_ms: 0,
@@ -229,11 +242,12 @@ impl Reader {
                 Found::Some(count) => drained += count,
                 Found::End => return self.rest(now),
             }
+            drained += self.look_for_ends(now);
             let due = self.engine.tick(now);
             // An event that is open after something came: its other records are on their way.
             let dense = drained >= DENSE_PACKETS || (drained > 0 && due.is_some());
             drained = 0;
-            if dense && !gather.is_zero() {
+            if dense && !gather.is_zero() && !self.alert(now) {
                 if self.engine.output().len() >= BATCH_BYTES || now >= self.delivered_ms + BATCH_MS
                 {
                     self.deliver(now);
@@ -242,15 +256,66 @@ impl Reader {
                 system::sleep(gather);
             } else {
                 self.deliver(now);
-                self.sleep(due.map(|due| due.saturating_sub(now)));
+                let next = due.into_iter().chain(self.engine.endpoints().next()).min();
+                self.sleep(next.map(|next| next.saturating_sub(now)));
             }
+        }
+    }
+
+    /// Whether connections come, and so few that each is better looked at sooner than cheaper.
+    fn alert(&mut self, now: u64) -> bool {
+        let looks = self.engine.shares().looks;
+        if now >= self.looked.0 + LOOKING_MS {
+            self.looked = (now, looks, looks > self.looked.1);
+        }
+        let since = looks - self.looked.1;
+        since < FEW_LOOKS && (since > 0 || self.looked.2)
+    }
+
+    /// Reads what the kernel broadcasts of destroyed sockets while events wait for it. Returns how many packets came
+    /// from the audit socket meanwhile.
+    fn look_for_ends(&mut self, now: u64) -> usize {
+        if self.engine.endpoints().next().is_some() {
+            self.broadcast.want(now);
+        }
+        let engine = &mut self.engine;
+        let whole = self.broadcast.drain(now, |datagram| {
+            engine.destroyed(datagram, system::realtime_ms(), now);
+        });
+        if !whole {
+            engine.endpoints().missed();
+        }
+        // In this order: what was destroyed, then that no record is on its way, then the records themselves.
+        if !engine.endpoints().wants_settling() || !self.broadcast.all_sent() {
+            return 0;
+        }
+        match self.receive(now) {
+            Found::Some(count) => {
+                self.engine.endpoints().settle();
+                count
+            }
+            Found::Full => SLOTS,
+            Found::End => 0, // the next look finds it, too
         }
     }
 
     /// Sleeps until a packet comes, the engine wants its tick, or the bell rings.
     fn sleep(&mut self, timeout_ms: Option<u64>) {
-        let timeout = timeout_ms.map_or(-1, |left| i32::try_from(left).unwrap_or(i32::MAX));
-        if system::wait(&[self.socket.as_fd(), self.shared.wake.as_fd()], timeout) {
+        let mut timeout = timeout_ms.map_or(-1, |left| i32::try_from(left).unwrap_or(i32::MAX));
+        let (packets, bell) = (self.socket.as_fd(), self.shared.wake.as_fd());
+        let endpoints = self.engine.endpoints();
+        if endpoints.wants_settling() {
+            timeout = 1; // kauditd was at work
+        }
+        let rung = match self
+            .broadcast
+            .socket()
+            .filter(|_| endpoints.wants_destroyed())
+        {
+            Some(broadcast) => system::wait(&[packets, bell, broadcast], timeout),
+            None => system::wait(&[packets, bell], timeout),
+        };
+        if rung {
             // Whoever rings sets before what it rings for, so that nothing is missed.
             self.shared.wake.clear();
         }
@@ -265,6 +330,11 @@ impl Reader {
             Err(error) => return self.refused(&error),
         };
         self.errors = 0;
+        if self.netlink {
+            for packet in self.arena.packets().filter(|packet| packet.sender == 0) {
+                self.engine.glance(packet.bytes, now);
+            }
+        }
         let mut bytes = 0;
         for packet in self.arena.packets() {
             if packet.bytes.is_empty() && self.sequenced {
@@ -334,6 +404,7 @@ impl Reader {
 
     fn publish(&self) {
         let engine = self.engine.counters();
+        let shares = self.engine.shares();
         for (count, value) in [
             (Count::Records, engine.records),
             (Count::Events, engine.events),
@@ -342,6 +413,17 @@ impl Reader {
             (Count::Incomplete, engine.incomplete),
             (Count::Late, engine.late),
             (Count::Gaps, engine.gaps),
+            (Count::EndsEvent, shares.of(Origin::Event)),
+            (Count::EndsListener, shares.of(Origin::Listener)),
+            (Count::EndsPidfd, shares.of(Origin::Pidfd)),
+            (Count::EndsDestroyed, shares.of(Origin::Destroyed)),
+            (Count::EndsUnknown, shares.of(Origin::Unknown)),
+            (Count::Accepts, shares.accepts[0]),
+            (Count::AcceptsKnown, shares.accepts[1]),
+            (Count::Connects, shares.connects[0]),
+            (Count::ConnectsKnown, shares.connects[1]),
+            (Count::Looks, shares.looks),
+            (Count::LooksOff, u64::from(self.netlink && shares.blind)),
         ] {
             self.shared.counters.set(count, value);
         }

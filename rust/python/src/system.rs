@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 /// Turns a C return value into a result: negative is `errno`.
-fn check(value: libc::c_int) -> io::Result<libc::c_int> {
+pub fn check(value: libc::c_int) -> io::Result<libc::c_int> {
     if value < 0 {
         Err(io::Error::last_os_error())
     } else {
@@ -122,13 +122,13 @@ pub fn started_ms() -> u64 {
 
 /// Sleeps until one of `fds` is readable or in error, or `timeout_ms` (negative: for ever) has passed. Returns whether
 /// the second is.
-pub fn wait(fds: &[BorrowedFd<'_>; 2], timeout_ms: i32) -> bool {
+pub fn wait<const N: usize>(fds: &[BorrowedFd<'_>; N], timeout_ms: i32) -> bool {
     let mut polled = fds.map(|fd| libc::pollfd {
         fd: fd.as_raw_fd(),
         events: libc::POLLIN,
         revents: 0,
     });
-    // SAFETY: `polled` is an array of two pollfd, alive for the call. EINTR is a short sleep, no more.
+    // SAFETY: `polled` is an array of pollfd, alive for the call. EINTR is a short sleep, no more.
     unsafe {
         libc::poll(
             polled.as_mut_ptr(),
@@ -136,12 +136,12 @@ pub fn wait(fds: &[BorrowedFd<'_>; 2], timeout_ms: i32) -> bool {
             timeout_ms,
         )
     };
-    polled[1].revents != 0
+    polled.get(1).is_some_and(|second| second.revents != 0)
 }
 
 /// Sleeps until `fd` is readable or in error.
 pub fn wait_one(fd: BorrowedFd<'_>) {
-    wait(&[fd, fd], -1);
+    wait(&[fd], -1);
 }
 
 /// Sleeps for `pause`; the kernel's timer slack (50 µs by default) comes on top.
@@ -185,6 +185,12 @@ pub fn tick_ms() -> u64 {
         tick.assume_init().tv_nsec
     };
     u64::try_from(nanos).map_or(10, |nanos| nanos.div_ceil(1_000_000))
+}
+
+/// Milliseconds since the epoch by the clock that stamps audit records (CLOCK_REALTIME_COARSE: `audit_log_start`
+/// takes the time of the last tick).
+pub fn realtime_ms() -> u64 {
+    read_clock(libc::CLOCK_REALTIME_COARSE).map_or(0, |now| now.as_millis() as u64)
 }
 
 /// The CPU clock of the calling thread, readable from any thread of the process while this one lives.

@@ -161,6 +161,7 @@ impl Lines {
         Written {
             whole: true,
             timeline,
+            waits: None,
         }
     }
 
@@ -201,7 +202,7 @@ pub struct Line<'a> {
     /// Where its stamp is.
     pub marks: &'a Marks,
     /// What there is to know of it.
-    pub written: Written,
+    pub written: &'a Written,
     /// Of the names in use.
     pub generation: u64,
 }

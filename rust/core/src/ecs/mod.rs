@@ -8,6 +8,7 @@ mod auditd;
 mod changes;
 mod data;
 mod file;
+mod line;
 mod meaning;
 mod memo;
 mod network;
@@ -18,12 +19,16 @@ mod pool;
 mod process;
 mod user;
 
+pub use line::OpenLine;
+
 use crate::action::{Action, Actions, Object as Kind};
 use crate::assemble::Event;
 use crate::decode::argv::Arguments;
 use crate::ecs::again::{Line, Lines, Mark, Marks, Who};
 use crate::ecs::memo::Section;
 use crate::ecs::pen::Recall;
+use crate::endpoint::waiting::Wait;
+use crate::endpoint::{Answer, Endpoints};
 use crate::event::{Opened, View};
 use crate::fields::name;
 use crate::json::{self, Clock, Object};
@@ -48,12 +53,14 @@ pub struct Host {
 }
 
 /// What there is to know of a line that was written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Written {
     /// The event was all there.
     pub whole: bool,
     /// A session's timeline needs it.
     pub timeline: bool,
+    /// The line itself, which is not in the output: the ends of its connection are known in a moment.
+    pub waits: Option<(Box<Wait>, OpenLine)>,
 }
 
 /// Turns events into lines. Holds what one event leaves for the next: the processes known, tables and room.
@@ -108,7 +115,13 @@ impl Renderer {
     }
 
     /// Writes `event` as a line at the end of `out`.
-    pub fn write(&mut self, event: &Event, system: &mut dyn System, out: &mut Vec<u8>) -> Written {
+    pub fn write(
+        &mut self,
+        event: &Event,
+        system: &mut dyn System,
+        endpoints: &mut Endpoints,
+        out: &mut Vec<u8>,
+    ) -> Written {
         let generation = system.generation();
         let hash = Lines::hash(event).filter(|_| !self.original);
         if let Some(hash) = hash
@@ -129,6 +142,7 @@ impl Renderer {
             opened: &self.opened,
         };
         let entry = acting.seat.and_then(|seat| self.processes.get(seat));
+        let answer = endpoints.answer(&view, system);
         self.related.clear();
         let meaning = meaning::Meaning::of(&view, &self.actions);
         // What a program's first event says is seldom said again, as the next has another key.
@@ -190,10 +204,9 @@ impl Renderer {
         if let Some(object) = &object {
             object.write(&view, &mut pen, &top);
         }
-        network::write(&view, &mut pen, &top, meaning.lead);
-        let related = std::mem::take(pen.related);
-        related.write(pen.out, &top);
-        *pen.related = related;
+        if matches!(answer, Answer::Nothing) {
+            network::write(&view, &mut pen, &top, meaning.lead);
+        }
         pen.same(&top, Section::Tags, |pen| tags(&view, pen, &top));
         top.name(pen.out, "service");
         pen.out.extend_from_slice(b"{\"type\":\"auditd\"}");
@@ -209,7 +222,7 @@ impl Renderer {
             meaning.lead,
             object,
         );
-        let whole = extra(
+        let (whole, mut extra) = extra(
             &view,
             &mut pen,
             &top,
@@ -218,7 +231,6 @@ impl Renderer {
             &self.session_prefix,
             changes,
         );
-        top.close(pen.out);
         let process = pen.out.get(process_at..process_end).unwrap_or_default();
         let timeline = pen.in_session || timeline::needed(&view, process);
         let keep = self.original || !pen.intact;
@@ -236,16 +248,36 @@ impl Renderer {
                 .put(place, told, event.at(who), enriched, generation);
         }
         if keep {
+            let before = out.len();
             original::write(&view, out, original_at);
+            extra = extra.moved(before, out.len());
         }
         if let Some(seat) = acting.seat {
             self.processes.turn(seat, turn, event.stamp.time());
         }
-        out.push(b'\n');
-        let written = Written { whole, timeline };
+        let flow = match answer {
+            Answer::Nothing => None,
+            Answer::Flow(flow) => Some(flow),
+            Answer::Wait(wait) => {
+                let related = std::mem::take(&mut self.related);
+                let line = OpenLine::take(out, start, extra, related, timeline);
+                return Written {
+                    whole,
+                    timeline,
+                    waits: Some((wait, line)),
+                };
+            }
+        };
+        line::end(out, extra, &mut self.related, flow.as_ref());
+        let written = Written {
+            whole,
+            timeline,
+            waits: None,
+        };
         if let (Some(hash), Some(told), Some(text), false) = (hash, told, self.opened.who, keep)
             && no_change
             && meaning.lead.is_none_or(|row| row.object != Kind::Socket)
+            && flow.is_none()
         {
             let enriched = view.part(view.actor()).enriched;
             let who = Who {
@@ -257,7 +289,7 @@ impl Renderer {
                 text: out.get(start..).unwrap_or_default(),
                 start,
                 marks: &self.marks,
-                written,
+                written: &written,
                 generation,
             };
             self.lines.learn(hash, event, who, &line);
@@ -318,7 +350,7 @@ fn tags(view: &View<'_>, pen: &mut pen::Pen<'_>, parent: &Object) {
 }
 
 /// Writes `"tsauditd":{...}`: readings, and whatever is to be said about the event itself. Returns whether the event
-/// was all there.
+/// was all there, and the object, which is still open.
 fn extra(
     view: &View<'_>,
     pen: &mut pen::Pen<'_>,
@@ -327,7 +359,7 @@ fn extra(
     arguments: &Arguments,
     session_prefix: &[u8],
     changes: Option<changes::Changes>,
-) -> bool {
+) -> (bool, Object) {
     let object = Object::member(pen.out, parent, "tsauditd");
     pen.same(&object, Section::SessionId, |pen| {
         session_id(view, pen, &object, session_prefix);
@@ -354,8 +386,7 @@ fn extra(
         object.name(pen.out, "invalid_utf8");
         pen.out.extend_from_slice(b"true");
     }
-    object.close(pen.out);
-    reasons.iter().all(Option::is_none)
+    (reasons.iter().all(Option::is_none), object)
 }
 
 /// What stands before a session's number in its id: the first digits of the machine's and of the boot's id, which are

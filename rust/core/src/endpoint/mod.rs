@@ -1,0 +1,404 @@
+//! Both ends of every connection: the record holds one, the other is asked for where it can be known for certain.
+//!
+//! In this order, each named in `tsauditd.endpoint`: what earlier events of the same socket have shown; for accepted
+//! sockets the kept address of the listening one; the process's socket itself, at once when the SYSCALL record is
+//! there; the kernel's broadcast of destroyed sockets. See [`kept`] and [`waiting`] for what makes an answer certain.
+
+pub mod call;
+pub mod destroyed;
+pub mod flow;
+pub mod kept;
+pub mod waiting;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use crate::decode::hex;
+use crate::decode::sockaddr::SocketAddress;
+use crate::ecs::OpenLine;
+use crate::endpoint::call::{Call, Calls, Role, is_attempt};
+use crate::endpoint::flow::{End, Flow, Origin};
+use crate::endpoint::kept::Kept;
+use crate::endpoint::waiting::{PATIENCE, Wait, Waiting, flow};
+use crate::event::View;
+use crate::fields::name;
+use crate::record::{Stamp, header, kind};
+use crate::system::{Ask, Socket, System};
+
+/// Sockets looked up before the rest of their event is there.
+const MOST_EARLY: usize = 512;
+
+/// What an event's ends are.
+#[derive(Debug)]
+pub enum Answer {
+    /// It has none: not about an internet socket.
+    Nothing,
+    /// These.
+    Flow(Flow),
+    /// It is known in a moment.
+    Wait(Box<Wait>),
+}
+
+/// How often which source knew the other end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shares {
+    /// By the order of [`Origin::ALL`].
+    pub origins: [u64; 5],
+    /// Connections accepted, and those of them with both ends whole.
+    pub accepts: [u64; 2],
+    /// Connections made or begun, and those with both ends whole.
+    pub connects: [u64; 2],
+    /// Sockets looked at.
+    pub looks: u64,
+    /// Sockets cannot be looked at (any more).
+    pub blind: bool,
+}
+
+impl Shares {
+    /// How often a source knew the other end.
+    #[must_use]
+    pub fn of(&self, origin: Origin) -> u64 {
+        self.origins
+            .get(origin as usize)
+            .copied()
+            .unwrap_or_default()
+    }
+}
+
+/// Who asks for ends, and what is remembered for it.
+#[derive(Debug, Default)]
+pub struct Endpoints {
+    calls: Calls,
+    early: VecDeque<(Stamp, Option<Socket>)>,
+    kept: Kept,
+    waiting: Waiting,
+    shares: Shares,
+    now: u64,
+}
+
+impl Endpoints {
+    /// A SYSCALL record has come, whose text begins with `audit(`: the socket of a connect or accept is looked at now,
+    /// before anything else is done, for it may be closed in a moment. `now`: the engine's clock in milliseconds.
+    pub fn glance(&mut self, text: &[u8], now: u64, system: &mut dyn System) {
+        self.now = now;
+        if !system.sees_sockets() {
+            return;
+        }
+        let start = memchr::memchr(b')', text).map_or(text.len(), |end| end + 3);
+        let Some(call) = text.get(start..).and_then(|body| self.calls.read(body)) else {
+            return;
+        };
+        let Some((stamp, _)) = header(text) else {
+            return;
+        };
+        // Of an address of another length the SOCKADDR record says first whether it is an internet one.
+        let wanted = match call.role {
+            Role::Connect => {
+                matches!(call.length, 16 | 28 | 128)
+                    && (call.result == 0 || is_attempt(call.result))
+            }
+            Role::Accept => call.result >= 0 && self.needs_look(&call, system),
+            _ => false,
+        };
+        if wanted {
+            if self.early.len() >= MOST_EARLY {
+                self.early.pop_front();
+            }
+            self.shares.looks += 1;
+            let socket = ask(&call, system);
+            self.early.push_back((stamp, socket));
+        }
+    }
+
+    /// Whether the listening socket does not say all of the near end.
+    fn needs_look(&mut self, call: &Call, system: &mut dyn System) -> bool {
+        let listener = self.kept.listener((call.pid, call.given), self.now, system);
+        listener.is_none_or(|socket| socket.local.ip().is_unspecified())
+    }
+
+    /// The ends of an event's connection.
+    pub fn answer(&mut self, view: &View<'_>, system: &mut dyn System) -> Answer {
+        let Some(role) = view.operation().and_then(|call| Role::of(call.name())) else {
+            return Answer::Nothing;
+        };
+        let address = match address(view) {
+            Address::Inet(address) => Some(address),
+            Address::Missing => None,
+            Address::Other => return Answer::Nothing,
+        };
+        let call = view
+            .syscall()
+            .and_then(|part| self.calls.read(view.event.at(view.part(part).body)))
+            .filter(|call| call.role == role);
+        let Some(call) = call else {
+            // An io_uring request or a socketcall: which descriptor it was is not told.
+            return plain(role, address);
+        };
+        if call.result < 0 && !(role == Role::Connect && is_attempt(call.result)) {
+            return plain(role, address);
+        }
+        if role == Role::Bind {
+            self.kept.renewed((call.pid, call.fd));
+        }
+        self.waiting.supersede(&call, address);
+        let answer = self.open(view.event.stamp, &call, address, system);
+        if let Answer::Flow(flow) = &answer {
+            self.count(&call, flow);
+        }
+        answer
+    }
+
+    fn open(
+        &mut self,
+        stamp: Stamp,
+        call: &Call,
+        address: Option<SocketAddr>,
+        system: &mut dyn System,
+    ) -> Answer {
+        let place = (call.pid, call.fd);
+        let role = call.role;
+        let (near, far) = if role.names_near_end() {
+            (End::from(address), End::default())
+        } else {
+            (End::default(), End::from(address))
+        };
+        if role == Role::Bind
+            && let Some(address) = address.filter(|address| address.port() != 0)
+        {
+            self.kept.bind(place, address);
+            return plain(role, Some(address));
+        }
+        if !matches!(
+            role,
+            Role::Connect | Role::Accept | Role::Bind | Role::Listen
+        ) && let Some(known) =
+            address.and_then(|address| self.kept.flow_with(place, address, self.now))
+        {
+            return Answer::Flow(Flow {
+                direction: role.direction().or(known.direction),
+                origin: Some(Origin::Event),
+                ..known
+            });
+        }
+        let mut otherwise = flow(role, near, far, 0, Origin::Unknown);
+        let mut near = near;
+        if role == Role::Accept {
+            let listener = (system.sees_sockets())
+                .then(|| self.kept.listener((call.pid, call.given), self.now, system))
+                .flatten();
+            if let Some(listener) = listener {
+                near = listener.local.into();
+                otherwise = flow(role, near, far, listener.protocol, Origin::Listener);
+                if near.whole().is_some() && far.whole().is_some() {
+                    self.kept.flow(place, otherwise, self.now);
+                    return Answer::Flow(otherwise);
+                }
+            }
+        }
+        if !system.sees_sockets() {
+            return Answer::Flow(otherwise);
+        }
+        let socket = match self.early.iter().position(|(early, _)| *early == stamp) {
+            Some(at) => self.early.remove(at).and_then(|(_, socket)| socket),
+            None => {
+                self.shares.looks += 1;
+                ask(call, system)
+            }
+        };
+        let wanted = if role.names_near_end() {
+            End::default()
+        } else {
+            far
+        };
+        let read = system.time();
+        let socket = socket.filter(|socket| is_it(socket, call, wanted, near));
+        let found = socket.map(|socket| {
+            let far = End::from(socket.peer);
+            let far = if far == End::default() { wanted } else { far };
+            flow(
+                role,
+                socket.local.into(),
+                far,
+                socket.protocol,
+                Origin::Pidfd,
+            )
+        });
+        let since = stamp.time();
+        let steady =
+            socket.is_some_and(|socket| self.kept.held_since(place, socket.cookie, read, since));
+        if role == Role::Listen {
+            self.kept.renewed(place);
+            let bound = self.kept.take_bound(place);
+            if let (None, Some(bound)) = (socket, bound) {
+                otherwise = flow(role, bound.into(), End::default(), 0, Origin::Event);
+            }
+        }
+        // Nothing else of this connection can be on that descriptor: the far end is only its.
+        if let Some(found) = found
+            && ((role == Role::Accept && far.whole().is_some()) || steady)
+        {
+            self.kept.flow(place, found, self.now);
+            return Answer::Flow(found);
+        }
+        Answer::Wait(Box::new(Wait {
+            call: *call,
+            called: since,
+            read,
+            remote: address.filter(|_| !role.names_near_end()),
+            near,
+            found,
+            otherwise,
+            fragile: !matches!(role, Role::Connect | Role::Accept),
+            matched: false,
+            is_gone: false,
+            group: None,
+            ambiguous: !matches!(role, Role::Connect | Role::Accept),
+            until: self.now + PATIENCE,
+        }))
+    }
+
+    /// Keeps the line of an event whose ends are known in a moment. Returns the oldest when there are too many.
+    pub fn keep(&mut self, wait: Wait, line: OpenLine) -> Option<(Flow, OpenLine)> {
+        self.waiting.keep(wait, line)
+    }
+
+    /// The next line whose ends are known, or will not be. Call it with everything received that was there.
+    pub fn over(&mut self, now: u64) -> Option<(Flow, OpenLine)> {
+        let (flow, line, call) = self.waiting.over(now)?;
+        if flow.origin == Some(Origin::Pidfd) || flow.origin == Some(Origin::Destroyed) {
+            self.kept.flow((call.pid, call.fd), flow, now);
+        }
+        self.count(&call, &flow);
+        Some((flow, line))
+    }
+
+    /// When [`Self::over`] has the next one.
+    #[must_use]
+    pub fn next(&self) -> Option<u64> {
+        self.waiting.next()
+    }
+
+    /// The kernel's broadcast: sockets that are gone. `time`: milliseconds since the epoch; `now`: the engine's clock.
+    pub fn destroyed(&mut self, datagram: &[u8], time: u64, now: u64) {
+        for socket in destroyed::destroyed(datagram) {
+            if socket.peer.port() == 0 {
+                self.kept.port_gone(socket.local.port());
+            } else {
+                self.waiting.destroyed(socket, time, now);
+            }
+        }
+    }
+
+    /// Broadcasts were missed.
+    pub fn missed(&mut self) {
+        self.waiting.blur();
+    }
+
+    /// Whether a broadcast may tell what an event waits for.
+    #[must_use]
+    pub fn wants_destroyed(&self) -> bool {
+        self.waiting.wants_destroyed()
+    }
+
+    /// Whether [`Self::settle`] is wanted.
+    #[must_use]
+    pub fn wants_settling(&self) -> bool {
+        self.waiting.wants_settling()
+    }
+
+    /// The records of everything that has happened by now were read.
+    pub fn settle(&mut self) {
+        self.waiting.settle();
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn shares(&self) -> Shares {
+        self.shares
+    }
+
+    fn count(&mut self, call: &Call, flow: &Flow) {
+        if let Some(origin) = flow.origin
+            && let Some(count) = self.shares.origins.get_mut(origin as usize)
+        {
+            *count += 1;
+        }
+        let whole = flow.source.whole().is_some() && flow.destination.whole().is_some();
+        let [all, known] = match call.role {
+            Role::Accept => &mut self.shares.accepts,
+            Role::Connect => &mut self.shares.connects,
+            _ => return,
+        };
+        *all += 1;
+        *known += u64::from(whole);
+    }
+}
+
+fn ask(call: &Call, system: &mut dyn System) -> Option<Socket> {
+    let wanted = match call.role {
+        Role::Accept => Ask::Connection,
+        Role::Connect if call.result == 0 => Ask::Connection,
+        Role::Connect => Ask::Attempt,
+        Role::Listen => Ask::Listener,
+        _ => Ask::Any,
+    };
+    system.socket(call.pid, call.fd, wanted)
+}
+
+/// Whether a socket may be the one that the record tells of.
+fn is_it(socket: &Socket, call: &Call, far: End, near: End) -> bool {
+    let peer = match socket.peer {
+        Some(peer) => far.admits(peer),
+        None => !call.role.opens(),
+    };
+    peer && near.admits(socket.local)
+}
+
+/// What the record alone says, where nothing more is asked for.
+fn plain(role: Role, address: Option<SocketAddr>) -> Answer {
+    let Some(address) = address else {
+        return Answer::Nothing;
+    };
+    let (near, far) = if role.names_near_end() {
+        (address.into(), End::default())
+    } else {
+        (End::default(), address.into())
+    };
+    Answer::Flow(Flow {
+        origin: None,
+        ..flow(role, near, far, 0, Origin::Unknown)
+    })
+}
+
+enum Address {
+    Inet(SocketAddr),
+    Other,
+    Missing,
+}
+
+/// The address of the first SOCKADDR record.
+fn address(view: &View<'_>) -> Address {
+    let Some(part) = view.first(kind::SOCKADDR) else {
+        return Address::Missing;
+    };
+    let mut bytes = Vec::new();
+    let big_endian = view
+        .call()
+        .0
+        .is_some_and(crate::tables::Arch::is_big_endian);
+    let text = view.field(part, name::SADDR).map(|field| view.value(field));
+    if !text.is_some_and(|text| hex::unhex(text, &mut bytes)) {
+        return Address::Other;
+    }
+    match SocketAddress::parse(&bytes, big_endian) {
+        SocketAddress::Inet { addr, port } => Address::Inet((addr, port).into()),
+        SocketAddress::Inet6 { addr, port, .. } => {
+            let address = SocketAddr::from((addr, port));
+            Address::Inet(SocketAddr::new(address.ip().to_canonical(), port))
+        }
+        _ => Address::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests;
