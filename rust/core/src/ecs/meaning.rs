@@ -4,6 +4,7 @@ use crate::action::{Action, Actions, Users};
 use crate::ecs::again::{Mark, write_id};
 use crate::ecs::auditd::message_type;
 use crate::ecs::pen::Pen;
+use crate::endpoint::call::is_attempt;
 use crate::event::View;
 use crate::fields::name;
 use crate::json::{self, Object};
@@ -87,6 +88,7 @@ impl<'a> Meaning<'a> {
             }
         }
         let outcome = match view.success() {
+            _ if is_begun(view) => "unknown",
             Some(true) => "success",
             Some(false) => "failure",
             None => "unknown",
@@ -108,6 +110,19 @@ impl<'a> Meaning<'a> {
         let types = rows().map(|row| row.kind.as_slice());
         merged(pen, object, "type", types.chain(creation));
     }
+}
+
+/// Whether a connection goes on after the call, which neither failed nor went well: ECS calls that unknown.
+fn is_begun(view: &View<'_>) -> bool {
+    let exit = view.of_actor(name::EXIT);
+    exit.starts_with(b"-")
+        && view
+            .operation()
+            .is_some_and(|call| call.name() == "connect")
+        && std::str::from_utf8(exit)
+            .ok()
+            .and_then(|exit| exit.parse().ok())
+            .is_some_and(is_attempt)
 }
 
 /// Whether a PATH record tells of a name that came into being.

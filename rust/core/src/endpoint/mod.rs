@@ -195,8 +195,14 @@ impl Endpoints {
                 }
             }
         }
+        let nothing = otherwise.source == End::default() && otherwise.destination == End::default();
         if !system.sees_sockets() {
-            return Answer::Flow(otherwise);
+            // Without an address it may as well be another kind of socket.
+            return if nothing {
+                Answer::Nothing
+            } else {
+                Answer::Flow(otherwise)
+            };
         }
         let socket = match self.early.iter().position(|(early, _)| *early == stamp) {
             Some(at) => self.early.remove(at).and_then(|(_, socket)| socket),
@@ -232,6 +238,9 @@ impl Endpoints {
             if let (None, Some(bound)) = (socket, bound) {
                 otherwise = flow(role, bound.into(), End::default(), 0, Origin::Event);
             }
+        }
+        if found.is_none() && nothing && otherwise.origin != Some(Origin::Event) {
+            return Answer::Nothing;
         }
         // Nothing else of this connection can be on that descriptor: the far end is only its.
         if let Some(found) = found
