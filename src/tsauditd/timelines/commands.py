@@ -27,6 +27,8 @@ _TOGETHER_MS = 20
 _GREETING = frozenset({"ssh", "console", "systemd-user"})
 """Sessions whose opener runs programs of its own before the person's."""
 
+_GREETING_MS = 10_000
+
 _COMMAND_MEMBERS = ("pid", "entity_id", "executable", "name", "args", "working_directory")
 
 
@@ -119,6 +121,9 @@ def command(session: Session, event: Event, ms: int) -> Row:
         row["incomplete"] = True
     line = " ".join(args) if args else path
     shell = name in SHELLS
+    terminal = terminal_of(event)
+    if terminal is not None or user_id != "0":
+        session.started = True  # PAM's own programs have no terminal, and run as root
     noise = _noise(session, starter, line, ms)
     if noise:
         row["noise"] = noise
@@ -140,7 +145,7 @@ def command(session: Session, event: Event, ms: int) -> Row:
             started=ms,
         ),
     )
-    if session.terminal is None and (terminal := terminal_of(event)):
+    if session.terminal is None:
         session.terminal = terminal
     if not noise and session.kind == "ssh" and parent is None:
         _how(session, line, args, shell=shell)
@@ -272,11 +277,8 @@ def _noise(session: Session, starter: Process | None, line: str, ms: int) -> str
     if line.partition(" ")[0].rpartition("/")[2] in HELPERS:
         return "login"
     if starter is None:
-        return (
-            "login"
-            if session.opener is not None and session.kind in _GREETING and not session.started
-            else None
-        )
+        greeting = session.opener is not None and session.kind in _GREETING and not session.started
+        return "login" if greeting and ms - session.start <= _GREETING_MS else None
     if (starter.login or starter.shell) and ms - starter.started <= _STARTUP_MS and STARTUP.match(line):
         return "startup"
     if starter.shell and "clear_console -q" in line:

@@ -117,9 +117,9 @@ def _escalation(session: Session, row: Row, event: Event, kind: str) -> None:
     elif kind in ("user_start", "cred_acq", "cred_refr") and outcome == "success":
         if account := identity(event.get("user", {}).get("effective")):
             known = user.get("effective", {})
-            if known.get("name") != account.get("name"):
-                user["effective"] = {**known, **account}
-            session.became(user["effective"])
+            if not known or known.get("name") != account.get("name"):
+                known = user["effective"] = {**known, **account}
+            session.became(known)
         if kind == "user_start":
             if row.get("outcome") == "failure":
                 session.count("failures", -1)

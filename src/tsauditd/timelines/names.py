@@ -36,7 +36,7 @@ ESCALATIONS = frozenset({"sudo", "sudoedit", "su", "runuser", "doas", "pkexec", 
 
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "busybox", "zsh", "fish", "ksh", "mksh", "tcsh", "csh"})
 
-HELPERS = frozenset({"unix_chkpwd", "unix_update", "pam_extrausers_chkpwd", "run-parts", "update-motd"})
+HELPERS = frozenset({"unix_chkpwd", "unix_update", "pam_extrausers_chkpwd"})
 """What PAM runs to log somebody in or change the user."""
 
 STARTUP = re.compile(

@@ -75,6 +75,7 @@ class Timelines:
         if auditd is None:
             self._of_daemon(event)
             return
+        event.setdefault("process", {})
         ms = milliseconds(event)
         if ms > self.now:
             self.now = ms
@@ -131,7 +132,9 @@ class Timelines:
         for session in self.sessions.values():
             if session.pending and now - session.pending_since >= self._update_ms:
                 self._write(session)
-            if now >= session.look_at and (session.logged_out is not None or now - session.last >= QUIET_MS):
+            if (alive is None or now >= session.look_at) and (
+                session.logged_out is not None or now - session.last >= QUIET_MS
+            ):
                 quiet.append(session)
                 since = now - (session.logged_out or session.last)
                 session.look_at = now + min(max(since // 2, 1_000), QUIET_MS)

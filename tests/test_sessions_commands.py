@@ -1,0 +1,195 @@
+"""tsauditd sessions, session and convert --sessions: what they list and show, safely, from whatever holds sessions."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from made import Maker
+from sessions import CAPTURES
+
+from tsauditd.cli import main
+
+SSH = str(CAPTURES / "ssh.enriched.log")
+HOSTILE = str(CAPTURES / "hostile.log")
+
+
+def out(capfd: pytest.CaptureFixture[str], *words: str, code: int = 0) -> list[str]:
+    assert main(words) == code
+    return capfd.readouterr().out.splitlines()
+
+
+def test_a_line_a_session(capfd: pytest.CaptureFixture[str]) -> None:
+    heading, *lines = out(capfd, "sessions", SSH)
+    assert heading.split() == [
+        "SESSION", "USER", "FROM", "KIND", "START", "DURATION", "COMMANDS", "ESCALATIONS", "STATE",
+    ]  # fmt: skip
+    assert len(lines) == 6
+    assert [line.split()[1] for line in lines] == ["alice"] * 5 + ["bob"]
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        (["--user", "bob"], 1),
+        (["--user", "4242"], 5),
+        (["--user", "nobody"], 0),
+        (["--from", "2001:db8::/32"], 1),
+        (["--from", "203.0.113.10"], 5),
+        (["--since", "2030-01-01"], 0),
+        (["--until", "2000-01-01"], 0),
+        (["--since", "2026-01-01", "--until", "2030-01-01"], 6),
+        (["--open"], 0),
+    ],
+)
+def test_filters(capfd: pytest.CaptureFixture[str], words: list[str], count: int) -> None:
+    assert len(out(capfd, "sessions", *words, SSH)) == 1 + count
+
+
+def test_failed_logins(capfd: pytest.CaptureFixture[str]) -> None:
+    refused, _, *after = out(capfd, "sessions", "--failed", SSH)
+    assert "203.0.113.10  failed 4 times, a burst: alice x1, nobody-here x1, we ird x1, root x1" in refused
+    assert len(after) == 1  # the session that came after them
+
+
+def test_every_way_in_shows_the_same(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = out(capfd, "sessions", SSH)
+    out(
+        capfd,
+        "convert",
+        SSH,
+        "-o",
+        str(tmp_path / "events.json"),
+        "--sessions",
+        str(tmp_path / "sessions.json"),
+    )
+    data = Path(SSH).read_bytes()
+    (tmp_path / "log.gz").write_bytes(gzip.compress(data))
+    directory = tmp_path / "logs"
+    directory.mkdir()
+    half = data.index(b"\n", len(data) // 2) + 1
+    (directory / "audit.log.1").write_bytes(data[:half])
+    (directory / "audit.log").write_bytes(data[half:])
+    for place in ("events.json", "sessions.json", "log.gz", "logs", "."):
+        assert out(capfd, "sessions", str(tmp_path / place)) == expected, place
+    ran = subprocess.run(
+        [sys.executable, "-m", "tsauditd", "sessions", "-"], input=data, stdout=subprocess.PIPE
+    )
+    assert ran.stdout.decode().splitlines() == expected
+
+
+def test_a_timeline_by_number_by_id_and_by_event(capfd: pytest.CaptureFixture[str]) -> None:
+    view = json.loads("".join(out(capfd, "session", "--json", numbers(capfd)[4], SSH)))
+    session = view["tsauditd"]["session"]
+    text = out(capfd, "session", session["number"], SSH)
+    assert text == out(capfd, "session", session["id"], SSH)
+    assert text == out(capfd, "session", session["rows"][3]["events"][0], SSH)
+    assert text[1].startswith("alice by ssh, interactive on pts/0 from 203.0.113.10:")
+    shown = [line.split(None, 2)[2] for line in text[3:-1]]
+    assert shown == [
+        "login sshd",
+        "$ -bash",
+        "$ tty",
+        "$ whoami",
+        "$ rm -f /tmp/provoke-copied",
+        "logout sshd",
+    ] or (
+        shown[0].startswith("login sshd")
+        and shown[1:] == ["$ -bash", "$ tty", "$ whoami", "$ rm -f /tmp/provoke-copied", "logout sshd"]
+    )
+    assert len(out(capfd, "session", "-v", session["id"], SSH)) > len(text)
+
+
+def numbers(capfd: pytest.CaptureFixture[str]) -> list[str]:
+    found = [json.loads(line) for line in out(capfd, "sessions", "--json", SSH)]
+    return [document["tsauditd"]["session"]["number"] for document in found]
+
+
+def test_a_session_that_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["session", "12345", SSH]) == 1
+    assert capfd.readouterr().err.startswith("tsauditd: no session is, ends in or has the event 12345")
+
+
+def test_an_end_that_two_sessions_share_is_told(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    lines = [json.dumps(Maker(boot=f"{n}{n}{n}{n}{n}{n}{n}{n}-0").login(7)) for n in "ab"]
+    (tmp_path / "x.json").write_text("\n".join(lines))
+    # Two hosts: two boots of one host would be one after the other.
+    assert main(["session", "7", str(tmp_path / "x.json")]) == 1
+    assert "is the end of 2 sessions" in capfd.readouterr().err
+
+
+def test_hostile_names_are_shown_safely(capfd: pytest.CaptureFixture[str]) -> None:
+    text = "\n".join(out(capfd, "session", "-v", "75", HOSTILE))
+    assert text.replace("\n", "").isprintable()
+    assert "\\u202e" in text
+    assert "\\x1b[2J" in text
+    assert not [line for line in text.splitlines() if line.startswith(("type=", "line type="))]
+
+
+def test_no_colour_in_a_pipe_and_colour_on_a_terminal(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "tsauditd", "session", "61", str(CAPTURES / "sudo.log")]
+    assert b"\x1b" not in subprocess.run(words, stdout=subprocess.PIPE).stdout
+    terminal, inside = os.openpty()
+    with subprocess.Popen(words, stdout=inside) as process:
+        os.close(inside)
+        shown = b""
+        try:
+            while chunk := os.read(terminal, 65_536):
+                shown += chunk
+        except OSError:  # EIO: the other end is closed
+            pass
+        assert process.wait() == 0
+    os.close(terminal)
+    assert b"\x1b[33m" in shown
+
+
+def test_following_shows_what_comes_and_ends_with_the_session(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.json"
+    maker = Maker(boot="fedcba98-0")
+    from tsauditd.timelines import Timelines
+
+    written: list[str] = []
+    timelines = Timelines(lambda document: written.append(json.dumps(document) + "\n"))
+
+    def give() -> None:
+        timelines.flush()
+        with path.open("a") as file:
+            file.write("".join(written))
+        written.clear()
+
+    timelines.push(maker.login(7))
+    give()
+    words = [sys.executable, "-m", "tsauditd", "session", "-f", "7", str(path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        killer = threading.Timer(60, process.kill)
+        killer.start()
+        shown = [process.stdout.readline() for _ in range(4)]
+        assert "login" in shown[-1]
+        timelines.push(maker.command(7, ["whoami"], pid=50, uid="1000"))
+        give()
+        assert "$ whoami" in process.stdout.readline()
+        path.rename(tmp_path / "sessions.json.1")
+        path.touch()
+        time.sleep(0.5)
+        timelines.push(maker.command(7, ["id"], pid=51))
+        give()
+        assert "$ id" in process.stdout.readline()
+        timelines.gone(next(iter(timelines.sessions)), "timeout")
+        give()
+        assert process.stdout.readline() == "ended: timeout\n"
+        assert process.wait() == 0
+        killer.cancel()
+
+
+def test_what_is_neither_is_told(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"a":1}\n{"b":\n')
+    assert main(["sessions", str(tmp_path / "x.json")]) == 1
+    assert capfd.readouterr().err == 'tsauditd: neither an event nor a session, passed over: {"a":1}\n'
