@@ -24,7 +24,7 @@ class LoggedTimelines:
         push_lines(self.timelines, lines, spans)
         if new := gaps - self._gaps:
             self._gaps = gaps
-            self.timelines.lost(f"{new} serials never seen", self.timelines.now, new)
+            self.timelines.lost(f"{new} serials never seen", self.timelines.now, new, about=True)
         self.tick()
 
     def event(self, event: dict[str, Any]) -> None:

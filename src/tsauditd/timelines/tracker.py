@@ -106,8 +106,8 @@ class Timelines:
         if self._doors.done:
             self._give_doors()
 
-    def lost(self, text: str, ms: int, count: int = 1) -> None:
-        """Records were lost at that time: a row in every session that is open."""
+    def lost(self, text: str, ms: int, count: int = 1, *, about: bool = False) -> None:
+        """Records were lost at that time, or `about` then: a row in every session that is open."""
         for session in self.sessions.values():
             if session.loss_row is not None and session.loss_row in session.pending:
                 row = session.amend(session.loss_row, ms)
@@ -117,6 +117,8 @@ class Timelines:
                 row = session.add("loss", ms, time_text(ms), None)
                 session.loss_row = row["number"]
                 row["text"] = text
+                if about:
+                    row["inferred"] = ["@timestamp"]
             session.count("lost", count)
             self.changed.add(session.id)
 
