@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from tsauditd.kernel.rules.rule import Command
 
 
+COMPLETE = "_TSAUDITD_COMPLETE"
+"""The variable by which a shell asks for completions (click's protocol)."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command that the arguments name and returns its exit code.
 
@@ -25,6 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     on standard error.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if instruction := os.environ.get(COMPLETE):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(commands, {}, "tsauditd", COMPLETE, instruction)
     try:
         # Not commands.main(): it makes a failure of a pipe that closes early.
         with commands.make_context("tsauditd", words) as context:

@@ -22,6 +22,7 @@ from tsauditd.event import Listener, ListenerCounters, listener_counters
 from tsauditd.journal import Journal
 from tsauditd.live import LiveSessions, state_path
 from tsauditd.pipeline import Losses, Origin, Pipeline
+from tsauditd.servicemanager import ServiceManager
 from tsauditd.sinks import Actions, Commands, open_sink
 
 _TICK = 1.0
@@ -207,17 +208,21 @@ async def serve(
         if counters["ended"] or pipeline.finished:
             stop.set()
 
+    manager = ServiceManager()
     listener.start()
     loop.add_reader(listener.fileno(), batch)
     if config.raw_format:
         loop.add_reader(listener.raw_fileno(), raw_batch)
+    manager.ready("reading the kernel's audit records")
     try:
         while not stop.is_set():
             try:
                 await asyncio.wait_for(stop.wait(), _TICK)
             except TimeoutError:
                 tell()
+                manager.alive()
     finally:
+        manager.stopping()
         loop.remove_reader(listener.fileno())
         loop.remove_reader(listener.raw_fileno())
         with contextlib.suppress(TsauditdError):  # close() tries again, and tells
