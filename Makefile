@@ -53,6 +53,19 @@ bench-sessions: .venv/core.stamp ## Measure what sessions cost Python, for each 
 bench-rules: .venv/core.stamp ## Measure what each rule set costs in events (as root)
 	@$(BIN)/python benchmarks/rulesets.py $(ARGS)
 
+wheel: .venv/core.stamp ## Make dist/*.whl, which installs where there is no Rust (Python 3.11 or newer)
+	@rm -f dist/tsauditd-*.whl
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --locked --strip --quiet --out dist >&2
+
+deb: wheel ## Make dist/*.deb, a Debian package for this machine's Python and architecture
+	@packaging/deb/build $(CURDIR)/$(BIN)/python dist/tsauditd-*.whl
+
+rpm: wheel ## Make dist/*.rpm, an RPM package for this machine's Python and architecture
+	@packaging/rpm/build $(CURDIR)/$(BIN)/python dist/tsauditd-*.whl
+
+try-deb: deb ## Install the Debian package in a new Debian, start it there, remove and purge it (as root)
+	@$(BIN)/python packaging/deb/try.py dist/tsauditd_*.deb
+
 format: .venv/dev.stamp ## Put Python and Rust code into the project's format
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
@@ -88,4 +101,4 @@ clean: ## Remove what was built
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable . >&2
 	@touch $@
 
-.PHONY: help run test build lint bench-convert bench-live bench-sessions bench-rules format lock clean
+.PHONY: help run test build lint bench-convert bench-live bench-sessions bench-rules wheel deb rpm try-deb format lock clean

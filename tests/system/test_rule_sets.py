@@ -23,7 +23,7 @@ from tsauditd.suggest.candidates import EXCLUDABLE, Candidate
 pytestmark = pytest.mark.system
 
 PROJECT = Path(__file__).resolve().parents[2]
-SETS = ("people", "servers", "containers", "lean")
+SETS = ("people", "servers", "containers", "nodes", "lean")
 
 
 @pytest.mark.parametrize("name", SETS)
