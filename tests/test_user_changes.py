@@ -114,6 +114,18 @@ def test_what_did_not_change_is_not_there() -> None:
     assert not any("user" in event.get("tsauditd", {}) for event in log.events())
 
 
+def test_the_same_call_again_changes_nothing() -> None:
+    log = Log()
+    log.call(SETNS, ROOT)
+    dropped = ROOT | {"euid": 1000, "fsuid": 1000}
+    for _ in range(2):
+        for _ in range(4):
+            log.call(SETRESUID, dropped, UNSET, "3e8", UNSET)
+        log.call(SETRESUID, ROOT, UNSET, "0", UNSET)
+    down = (texts(euid=1000, fsuid=1000), texts(euid=0, fsuid=0))
+    assert log.changes() == [({}, {}), *([down, *[({}, {})] * 3, down[::-1]] * 2)]
+
+
 def test_what_is_too_long_ago_says_nothing() -> None:
     log = Log()
     log.call(SETNS, ALICE)
