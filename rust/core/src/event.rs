@@ -330,12 +330,13 @@ impl<'a> View<'a> {
         if tail.part != Some(part) {
             tail.part = Some(part);
             tail.fields.clear();
-            scan::scan(&self.event.bytes, part_of.enriched, &mut tail.fields);
+            scan::scan_capitals(&self.event.bytes, part_of.enriched, &mut tail.fields);
         }
-        let field = tail
-            .fields
-            .iter()
-            .find(|field| self.event.at(field.label).eq_ignore_ascii_case(label))?;
+        let field = tail.fields.iter().find(|field| {
+            let Span { start, end } = field.label;
+            (end - start) as usize == label.len()
+                && self.event.at(field.label).eq_ignore_ascii_case(label)
+        })?;
         let value = self.value(field);
         (!value.is_empty() && value != b"unset" && !value.starts_with(b"unknown(")).then_some(value)
     }

@@ -19,8 +19,17 @@ pub fn scan(bytes: &[u8], span: Span, fields: &mut Vec<Field>) {
     scan_until(bytes, span, name::OTHER, fields);
 }
 
+/// As [`scan`], for the names that an ENRICHED log adds: those of the fields, in capitals.
+pub fn scan_capitals(bytes: &[u8], span: Span, fields: &mut Vec<Field>) {
+    run(bytes, span, name::OTHER, true, fields);
+}
+
 /// As [`scan`], up to the first field called `stop`. Returns where that begins, or the end.
 pub fn scan_until(bytes: &[u8], span: Span, stop: u8, fields: &mut Vec<Field>) -> u32 {
+    run(bytes, span, stop, false, fields)
+}
+
+fn run(bytes: &[u8], span: Span, stop: u8, capitals: bool, fields: &mut Vec<Field>) -> u32 {
     let end = (span.end as usize).min(bytes.len());
     let start = fields.len();
     let mut scan = Scan {
@@ -30,6 +39,7 @@ pub fn scan_until(bytes: &[u8], span: Span, stop: u8, fields: &mut Vec<Field>) -
         inner_end: usize::MAX,
         first: start,
         quoted: 0,
+        capitals,
         fields,
     };
     let stop = NAMES.get(stop as usize).copied().unwrap_or_default();
@@ -62,6 +72,8 @@ struct Scan<'a> {
     first: usize,
     /// How many of the values stood in quotes.
     quoted: usize,
+    /// Names are in capitals.
+    capitals: bool,
     fields: &'a mut Vec<Field>,
 }
 
@@ -111,7 +123,10 @@ impl Scan<'_> {
         self.at = label.end as usize + 1;
         if number != name::OTHER {
             self.expected = number as usize + 1;
-            if number == name::MSG && self.rest().first() == Some(&b'\'') {
+            if number == name::MSG
+                && self.bytes.get(label.start as usize) == Some(&b'm')
+                && self.rest().first() == Some(&b'\'')
+            {
                 return self.enter_message();
             }
         }
@@ -122,6 +137,7 @@ impl Scan<'_> {
     #[inline]
     fn label(&self, word: u64) -> Option<(u8, Span)> {
         let start = self.at;
+        let word = if self.capitals { lowered(word) } else { word };
         if let Some(name) = NAMES.get(self.expected)
             && word & name.mask == name.head
             && (name.len <= 8 || self.rest().starts_with(name.text))
@@ -268,6 +284,17 @@ fn eight(text: &[u8]) -> u64 {
             .rev()
             .fold(0, |word, byte| word << 8 | u64::from(*byte)),
     }
+}
+
+/// Eight bytes with small letters for capitals (Hacker's Delight, 2-18, turned to letters).
+#[inline]
+fn lowered(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    let low = word & (ONES * 0x7f);
+    let from_a = low + ONES * (0x80 - b'A' as u64);
+    let past_z = low + ONES * (0x7f - b'Z' as u64);
+    let capital = (from_a ^ past_z) & !word & (ONES << 7);
+    word | capital >> 2
 }
 
 /// The high bit of each byte of `word` that is `byte`: the lowest that stands is right, whatever stands above it

@@ -125,3 +125,38 @@ fn words_without_a_name() {
     );
     expect("initialized", &[("message", "initialized")]);
 }
+
+#[test]
+fn names_in_capitals() {
+    let text = b"ARCH=x86_64 SYSCALL=openat AUID=\"unset\" UID=\"root\" MSG='a b' OLD_AUID=\"x\" \xc1UID=1";
+    let (mut small, mut capital) = (Vec::new(), Vec::new());
+    scan_capitals(text, span(0, text.len()), &mut capital);
+    for field in &capital {
+        let label = &text[field.label.start as usize..field.label.end as usize];
+        let known = literal(field.name);
+        assert!(known.is_empty() || known.eq_ignore_ascii_case(label));
+        small.push(field.name);
+    }
+    assert_eq!(
+        small[..4],
+        [name::ARCH, name::SYSCALL, name::AUID, name::UID]
+    );
+}
+
+#[test]
+fn known_texts_have_the_same_fields_wherever_they_stand() {
+    let bytes = b"item=0 name=\"a\" stray inode=5  item=0 name=\"a\" stray inode=5";
+    let mut known = Known::default();
+    let (mut again, mut anew) = (Vec::new(), Vec::new());
+    for at in [
+        span(0, 30),
+        span(32, 62),
+        span(0, 30),
+        span(32, 60),
+        span(5, 5),
+    ] {
+        known.scan(bytes, at, &mut again);
+        scan(bytes, at, &mut anew);
+        assert_eq!(format!("{again:?}"), format!("{anew:?}"));
+    }
+}
