@@ -44,6 +44,9 @@ lint: .venv/core.stamp .venv/dev.stamp ## Check style, types, import rules and t
 bench-convert: .venv/core.stamp ## Measure convert against ausearch (ARGS="--size 50 ...": docs/benchmarks.md)
 	@$(BIN)/python benchmarks/convert.py $(ARGS)
 
+bench-instructions: .venv/core.stamp ## Count convert's instructions an event (needs valgrind)
+	@$(BIN)/python benchmarks/instructions.py
+
 bench-live: .venv/core.stamp ## Measure the daemon against auditd and the floor (as root; ARGS as above)
 	@$(BIN)/python benchmarks/live.py $(ARGS)
 
@@ -101,4 +104,4 @@ clean: ## Remove what was built
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable . >&2
 	@touch $@
 
-.PHONY: help run test build lint bench-convert bench-live bench-sessions bench-rules wheel deb rpm try-deb format lock clean
+.PHONY: help run test build lint bench-convert bench-instructions bench-live bench-sessions bench-rules wheel deb rpm try-deb format lock clean

@@ -1,4 +1,8 @@
-"""A long log out of the real captures: the same events again and again, later and with other serials each time."""
+"""A long log out of the real captures: what they tell again and again, later and with other serials each time.
+
+Each capture comes in several variants, done by other processes in other sessions on other files, as a host's log never
+says the same twice in a row.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +36,13 @@ _NOBODYS = 2_000_000_000
 
 _PEOPLE = ("raw", "foreign")
 """The kinds of log whose people are replaced; an enriched log has their names with it."""
+
+VARIANTS = 16
+"""How many variants of a capture there are. All of them have some ten thousand different events."""
+
+_VARIED = re.compile(rb"(?<= )(pid|ppid|ses|inode|a[0-3])=([0-9a-f]+)(?=[ \n\x1d])")
+_POINTERS = range(1 << 32, 1 << 47)
+"""Arguments of system calls that are addresses in a process, which the kernel puts elsewhere in each."""
 
 _FIRST_MS = 1_700_000_000_000
 
@@ -85,7 +96,25 @@ def captures(kind: str, directory: Path = CAPTURES) -> list[Capture]:
         users = sorted(user.pw_uid for user in pwd.getpwall() if user.pw_uid < _FIRST_PERSON)
         groups = sorted(group.gr_gid for group in grp.getgrall() if group.gr_gid < _FIRST_PERSON)
         logs = [with_people(log, users, groups, known=kind == "raw") for log in logs]
-    return [Capture.of(log) for log in logs]
+    return [Capture.of(variant(log, number)) for number in range(VARIANTS) for log in logs]
+
+
+def variant(log: bytes, number: int) -> bytes:
+    """The log with other processes, sessions, files and addresses; number 0 is the log itself."""
+
+    def other(field: re.Match[bytes]) -> bytes:
+        name, text = field[1], field[2]
+        if name in (b"pid", b"ppid"):
+            pid = int(text)
+            return b"%s=%d" % (name, pid + 10_000 * number if pid > 1 else pid)
+        if name == b"ses":
+            return b"ses=%d" % (int(text) + 1_000 * number) if int(text) != _UNSET else field[0]
+        if name == b"inode":
+            return b"inode=%d" % (int(text) + number)
+        address = int(text, 16)
+        return b"%s=%x" % (name, address + number * 4096) if address in _POINTERS else field[0]
+
+    return _VARIED.sub(other, log) if number else log
 
 
 def with_people(log: bytes, users: Sequence[int], groups: Sequence[int], *, known: bool) -> bytes:

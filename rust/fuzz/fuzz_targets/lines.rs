@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tsauditd_core::{Engine, NoNames, Settings};
+use tsauditd_core::{Engine, Nobody, Settings};
 
 fn engine() -> Engine {
-    Engine::new(Settings { log: true, ..Settings::default() }, Box::new(NoNames))
+    Engine::new(Settings { log: true, ..Settings::default() }, Box::new(Nobody))
 }
 
 fuzz_target!(|input: (u8, &[u8])| {

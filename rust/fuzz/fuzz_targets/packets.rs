@@ -2,11 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tsauditd_core::{Engine, NoNames, Settings};
+use tsauditd_core::{Engine, Nobody, Settings};
 
 fuzz_target!(|input: (u16, &[u8], &[u8])| {
     let (kind, raw, body) = input;
-    let mut engine = Engine::new(Settings::default(), Box::new(NoNames));
+    let mut engine = Engine::new(Settings::default(), Box::new(Nobody));
     engine.packet(raw, 0);
     let mut datagram = 0u32.to_ne_bytes().to_vec();
     datagram.extend(kind.to_ne_bytes());
