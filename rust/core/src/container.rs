@@ -9,8 +9,14 @@
 //! Such a container is marked as [`Container::claimed`].
 
 mod forms;
+mod known;
+mod launch;
+pub mod state;
 #[cfg(test)]
 mod tests;
+
+pub use known::Known;
+pub use launch::{is_runtime, launches};
 
 use forms::{FORMS, Form, Id, POD_MANAGERS};
 
@@ -28,6 +34,26 @@ pub struct Container {
     pub pod: Option<String>,
     /// The group is one that an ordinary user may make and name himself: a rootless container, or nothing of the kind.
     pub claimed: bool,
+}
+
+impl Container {
+    /// A container that its runtime knows by a name.
+    #[must_use]
+    pub fn named(name: String, runtime: &'static str) -> Self {
+        Self {
+            id: name,
+            runtime,
+            pod: None,
+            claimed: false,
+        }
+    }
+}
+
+/// Whether the text of `/proc/PID/cgroup` says nothing at all: on cgroup v1 the kernel shows `/` for a process that is
+/// exiting (`proc_cgroup_show`, kernel/cgroup/cgroup.c).
+#[must_use]
+pub fn is_nowhere(text: &[u8]) -> bool {
+    paths(text).all(|path| path == "/")
 }
 
 /// The container that the text of `/proc/PID/cgroup` tells of. `None`: a process of the host, or of something that no
@@ -132,8 +158,8 @@ fn is_long_hex(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(is_hex)
 }
 
-/// What a runtime accepts as a name (runc `validateID`, systemd `machine_name_is_valid`, and LXC's directories).
-fn is_name(text: &str) -> bool {
+/// What a runtime accepts as a name, and what is safe as one part of a path (runc `validateID`, systemd `machine_name_is_valid`, and LXC's directories).
+pub fn is_name(text: &str) -> bool {
     let good =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'+' | b'@');
     !text.is_empty()

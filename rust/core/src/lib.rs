@@ -32,6 +32,7 @@ pub mod timeline;
 
 pub use container::Container;
 pub use ecs::Host;
+pub use ecs::container::{Details, Rendered};
 pub use engine::{Counters, Engine, Settings, Unreadable};
 pub use raw::RawFormat;
 pub use system::{Nobody, System};

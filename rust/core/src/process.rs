@@ -14,7 +14,7 @@ mod slots;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::container::Container;
+use crate::container::{Container, Known};
 use crate::json::Clock;
 use crate::process::lineage::{Births, Lineage, Logins};
 use crate::process::origin::Origin;
@@ -126,6 +126,7 @@ pub struct Seat {
 pub struct Table {
     slots: Slots,
     births: Births,
+    containers: Known,
     logins: Logins,
     entities: Entities,
     clock: Clock,
@@ -144,6 +145,7 @@ impl Table {
         Self {
             slots: Slots::default(),
             births: Births::default(),
+            containers: Known::default(),
             logins: Logins::default(),
             entities: Entities::new(host, boot),
             clock: Clock::default(),

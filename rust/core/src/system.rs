@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 
+use crate::container::Container;
+use crate::ecs::container::Rendered;
+
 /// What /proc/PID/stat says of a process (proc_pid_stat(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
@@ -90,6 +93,14 @@ pub trait System {
     }
     /// A process's arguments as they are now, a NUL behind each.
     fn arguments(&mut self, _pid: u32) -> Option<&[u8]> {
+        None
+    }
+    /// The runtime that was started by hand, with a container of this name.
+    fn runtime_of(&mut self, _name: &str) -> Option<&'static str> {
+        None
+    }
+    /// What is known of a container beside its control group, as it is written.
+    fn container(&mut self, _container: &Container) -> Option<&Rendered> {
         None
     }
     /// The text of /proc/PID/cgroup.

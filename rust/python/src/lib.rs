@@ -15,6 +15,7 @@ mod nss;
 mod outbox;
 mod proc;
 mod reader;
+mod runtimes;
 mod sockets;
 mod system;
 

@@ -1,10 +1,11 @@
 //! This machine, as far as the core asks: names of ids, processes, and their sockets.
 
-use tsauditd_core::System;
 use tsauditd_core::system::{Ask, Image, Socket, Stat};
+use tsauditd_core::{Container, Rendered, System};
 
 use crate::live::LiveNames;
 use crate::proc::Proc;
+use crate::runtimes::{Runtimes, runs};
 use crate::sockets::Sockets;
 use crate::system::realtime_ms;
 
@@ -13,6 +14,7 @@ pub struct Machine {
     pub names: LiveNames,
     pub processes: Option<Proc>,
     pub sockets: Option<Sockets>,
+    pub runtimes: Runtimes,
 }
 
 impl System for Machine {
@@ -26,6 +28,7 @@ impl System for Machine {
 
     fn at(&mut self, time: u64) {
         self.names.at(time);
+        self.runtimes.learn();
     }
 
     fn accounts_changed(&mut self) {
@@ -33,7 +36,11 @@ impl System for Machine {
     }
 
     fn generation(&self) -> u64 {
-        self.names.generation()
+        // Both count changes; what is kept must not outlive either.
+        let containers = self.runtimes.changes();
+        self.names
+            .generation()
+            .wrapping_add(containers.wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 
     fn sees_processes(&self) -> bool {
@@ -54,6 +61,14 @@ impl System for Machine {
 
     fn arguments(&mut self, pid: u32) -> Option<&[u8]> {
         self.processes.as_mut()?.read(pid, "cmdline")
+    }
+
+    fn runtime_of(&mut self, name: &str) -> Option<&'static str> {
+        runs(name)
+    }
+
+    fn container(&mut self, container: &Container) -> Option<&Rendered> {
+        Some(self.runtimes.container(container))
     }
 
     fn cgroup(&mut self, pid: u32) -> Option<&[u8]> {

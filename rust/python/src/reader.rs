@@ -24,6 +24,7 @@ use crate::live::LiveNames;
 use crate::machine::Machine;
 use crate::outbox::Outbox;
 use crate::proc::Proc;
+use crate::runtimes::Runtimes;
 use crate::sockets::Sockets;
 use crate::system::{self, Bell};
 
@@ -168,6 +169,7 @@ pub fn run(plan: Plan, shared: Arc<Shared>) {
     let machine = Machine {
         names: LiveNames::start(Arc::clone(&shared.now_ms)),
         // Packets that are not the kernel's are not of this machine, or not of now.
+        runtimes: Runtimes::start(Arc::clone(&shared.now_ms)),
         processes: plan.netlink.then(Proc::open).and_then(Result::ok),
         sockets: plan.netlink.then(Sockets::new),
     };

@@ -1,4 +1,4 @@
-use super::{Container, of_cgroup, possible_name};
+use super::{Container, is_nowhere, launches, of_cgroup, possible_name};
 
 const A: &str = "4b2f5e0c1d9a8b7c6f3e2d1c0b9a8f7e6d5c4b3a2f1e0d9c8b7a6f5e4d3c2b1a";
 const B: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -233,4 +233,64 @@ fn no_text_makes_it_fail() {
         }
         let _ = possible_name(made.as_bytes());
     }
+}
+
+#[test]
+fn a_runtimes_command_line_names_the_container() {
+    #[rustfmt::skip]
+    let rows = [
+        ("/usr/bin/runc", "runc run hand", "hand", "runc"),
+        ("/usr/sbin/runc", "runc --root /run/x --debug run -d --bundle /b --pid-file=/p hand", "hand", "runc"),
+        ("/usr/sbin/runc", "runc exec -u 0 --env A=b -t hand sh -c true", "hand", "runc"),
+        ("/usr/sbin/runc", "runc --root /run/containerd/runc/moby --log /l --log-format json exec --process /tmp/p --detach --pid-file /f A", "A", ""),
+        ("/usr/bin/runc", "/usr/bin/runc --systemd-cgroup create --bundle /b --pid-file /p A", "A", ""),
+        ("/usr/bin/crun", "crun --cgroup-manager disabled start hand", "hand", "crun"),
+        ("/usr/bin/conmon", "/usr/bin/conmon --api-version 1 -c A -u B -r /usr/bin/runc -b /x -n web --exit-command-arg -c", "A", ""),
+        ("/usr/bin/containerd-shim-runc-v2", "/usr/bin/containerd-shim-runc-v2 -namespace moby -id A -address /s", "A", ""),
+        ("/usr/bin/containerd-shim-runc-v2", "/usr/bin/containerd-shim-runc-v2 -namespace default -id demo -address /s", "demo", "containerd"),
+        ("/usr/bin/lxc-start", "lxc-start -d --name=web", "web", "lxc"),
+        ("/usr/bin/lxc-attach", "lxc-attach -P /var/lib/lxc web -- true", "web", "lxc"),
+        ("/usr/bin/lxc-attach", "lxc-attach -n web -- ls -n other", "web", "lxc"),
+        ("/usr/bin/systemd-nspawn", "systemd-nspawn -q -D /x -M web /bin/true", "web", "systemd-nspawn"),
+    ];
+    let shim = "runc --root /run/containerd/runc/default --log /l exec --process /p --detach hand";
+    let launched = |executable: &str, line: &str| {
+        let line = text(line);
+        launches(executable.as_bytes(), line.split(' ').map(str::as_bytes))
+    };
+    for (executable, line, id, runtime) in rows {
+        let expected = Container {
+            id: text(id),
+            runtime,
+            pod: None,
+            claimed: false,
+        };
+        assert_eq!(launched(executable, line), Some(expected), "{line}");
+    }
+    let by_shim = Container::named("hand".into(), "containerd");
+    assert_eq!(launched("/usr/sbin/runc", shim), Some(by_shim));
+    for (executable, line) in [
+        ("/usr/bin/runc", "runc list"),
+        ("/usr/bin/runc", "runc init"),
+        ("/usr/bin/runc", "runc state hand"),
+        ("/usr/bin/runc", "runc exec"),
+        ("/usr/bin/runc", "runc"),
+        ("/usr/bin/runc", ""),
+        ("/usr/bin/ls", "runc run hand"),
+        ("/usr/bin/conmon", "conmon -c short"),
+        (
+            "/usr/bin/containerd-shim-runc-v2",
+            "containerd-shim-runc-v2 -namespace k8s.io -id A",
+        ),
+        ("/usr/bin/systemd-nspawn", "systemd-nspawn -D /x"),
+    ] {
+        assert_eq!(launched(executable, line), None, "{line}");
+    }
+}
+
+#[test]
+fn an_exiting_process_is_nowhere() {
+    assert!(is_nowhere(b"9:name=systemd:/\n8:pids:/\n"));
+    assert!(is_nowhere(b""));
+    assert!(!is_nowhere(b"9:name=systemd:/\n0::/init.scope\n"));
 }

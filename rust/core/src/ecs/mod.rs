@@ -6,6 +6,7 @@ mod acting;
 mod again;
 mod auditd;
 mod changes;
+pub mod container;
 mod data;
 mod file;
 mod line;
@@ -23,6 +24,7 @@ pub use line::OpenLine;
 
 use crate::action::{Action, Actions, Object as Kind};
 use crate::assemble::Event;
+use crate::container::Container;
 use crate::decode::argv::Arguments;
 use crate::ecs::again::{Line, Lines, Mark, Marks, Who};
 use crate::ecs::memo::Section;
@@ -193,6 +195,10 @@ impl Renderer {
         let process_at = pen.out.len();
         process::write(&view, &mut pen, &top, &self.arguments, entry);
         let process_end = pen.out.len();
+        let cage = entry.and_then(|entry| entry.container.as_deref());
+        if let Some(container) = cage {
+            container::write(&mut pen, &top, container);
+        }
         let target = |row: Option<&Action>| {
             row.filter(|row| row.object == Kind::File)
                 .and_then(|row| file::Target::find(&view, row))
@@ -228,8 +234,11 @@ impl Renderer {
             &top,
             &mut self.data,
             &self.arguments,
-            &self.session_prefix,
-            changes,
+            &Beside {
+                session_prefix: &self.session_prefix,
+                changes,
+                cage,
+            },
         );
         let process = pen.out.get(process_at..process_end).unwrap_or_default();
         let timeline = pen.in_session || timeline::needed(&view, process);
@@ -349,6 +358,13 @@ fn tags(view: &View<'_>, pen: &mut pen::Pen<'_>, parent: &Object) {
     *pen.scratch = scratch;
 }
 
+/// What is known beside the records of who acted.
+struct Beside<'a> {
+    session_prefix: &'a [u8],
+    changes: Option<changes::Changes>,
+    cage: Option<&'a Container>,
+}
+
 /// Writes `"tsauditd":{...}`: readings, and whatever is to be said about the event itself. Returns whether the event
 /// was all there, and the object, which is still open.
 fn extra(
@@ -357,15 +373,17 @@ fn extra(
     parent: &Object,
     data: &mut data::Data,
     arguments: &Arguments,
-    session_prefix: &[u8],
-    changes: Option<changes::Changes>,
+    beside: &Beside<'_>,
 ) -> (bool, Object) {
     let object = Object::member(pen.out, parent, "tsauditd");
     pen.same(&object, Section::SessionId, |pen| {
-        session_id(view, pen, &object, session_prefix);
+        session_id(view, pen, &object, beside.session_prefix);
     });
+    if let Some(container) = beside.cage.filter(|cage| cage.claimed) {
+        container::claim(pen, &object, container);
+    }
     data.write_readings(pen, &object);
-    if let Some(changes) = changes {
+    if let Some(changes) = &beside.changes {
         changes.write_before(view, pen, &object);
     }
     let reasons = incomplete(view, arguments);

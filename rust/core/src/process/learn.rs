@@ -3,13 +3,13 @@
 use std::iter::Empty;
 use std::sync::Arc;
 
-use crate::container::of_cgroup;
+use crate::container::{self, Container};
 use crate::process::lineage::Lineage;
 use crate::process::origin::{Door, Origin, Signs, door, kept_by};
 use crate::process::program::{Facts, Program, Since};
 use crate::process::seen::{Seen, Turn};
 use crate::process::slots::Key;
-use crate::process::{Entry, LOOK_AGAIN, MOST_ANCESTORS, Session, Table};
+use crate::process::{Cage, Entry, LOOK_AGAIN, MOST_ANCESTORS, Session, Table};
 use crate::system::{Stat, System};
 
 impl Table {
@@ -216,12 +216,17 @@ impl Table {
             .slots
             .get(slot)
             .is_some_and(|entry| entry.container.is_some());
-        let found = if looks && !caged {
-            system.cgroup(pid).and_then(of_cgroup).map(Arc::new)
-        } else {
+        let found = if caged || node != 0 || !system.sees_processes() {
             None
+        } else {
+            let looked = looks.then(|| look(pid, system)).flatten();
+            match looked {
+                Some(found) => found.map(|found| self.containers.add(found)),
+                None if looks || leader.is_none() => self.launched(slot),
+                None => None,
+            }
         };
-        let enters = found.is_some();
+        let enters = found.as_ref().is_some_and(|found| !found.claimed);
         let Some(entry) = self.slots.get_mut(slot) else {
             return;
         };
@@ -260,6 +265,15 @@ impl Table {
         }
         self.learn_source(slot);
         self.keep_login(slot);
+    }
+
+    /// The container of a process that has ended already, if its parent is a program that starts that container's.
+    fn launched(&self, slot: usize) -> Cage {
+        let entry = self.slots.get(slot)?;
+        let parent = entry.parent.as_deref()?;
+        let launches = parent.launches.as_ref()?;
+        let inside = !container::is_runtime(&entry.program.executable);
+        inside.then(|| self.containers.same(launches))
     }
 
     /// Learns where an entry over ssh came from, which sshd may tell after the fact.
@@ -311,4 +325,22 @@ impl Table {
             self.logins.entry((entry.key.0, login)).origin = Some(origin);
         }
     }
+}
+
+/// The container that a process's control groups tell of; `None` when the process has ended.
+fn look(pid: u32, system: &mut dyn System) -> Option<Option<Container>> {
+    let text = system.cgroup(pid)?;
+    if container::is_nowhere(text) {
+        return None;
+    }
+    let found = container::of_cgroup(text);
+    if found.is_some() {
+        return Some(found);
+    }
+    let name = container::possible_name(text).map(str::to_owned);
+    let named = name.and_then(|name| {
+        let runtime = system.runtime_of(&name)?;
+        Some(Container::named(name, runtime))
+    });
+    Some(named)
 }

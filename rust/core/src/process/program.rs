@@ -8,7 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha1::{Digest, Sha1};
 
+use crate::container;
 use crate::json::{self, Clock, Object};
+use crate::process::Cage;
 
 /// Of the arguments of a program so many bytes are kept, and of its title as many as the kernel shows
 /// (`MAX_PROCTITLE_AUDIT_LEN`, kernel/auditsc.c).
@@ -70,6 +72,8 @@ pub struct Program {
     pub title: Box<[u8]>,
     /// `"working_directory":...` when it was started.
     pub directory: Box<[u8]>,
+    /// The container whose processes it starts, if it is a runtime's.
+    pub launches: Cage,
     held: Held,
 }
 
@@ -77,7 +81,7 @@ impl Program {
     /// A program with the arguments that `arguments` gives, if they are known. `count`: how many there are in all.
     pub fn new<'t>(
         facts: Facts<'_>,
-        arguments: Option<(u64, impl Iterator<Item = &'t [u8]>)>,
+        arguments: Option<(u64, impl Iterator<Item = &'t [u8]> + Clone)>,
         clock: &mut Clock,
         held: &Held,
     ) -> Self {
@@ -110,7 +114,9 @@ impl Program {
         let directory = Box::from(out.as_slice());
         out.clear();
         let mut title = Vec::new();
+        let mut launches = None;
         if let Some((count, arguments)) = arguments {
+            launches = container::launches(facts.executable, arguments.clone()).map(Arc::new);
             write_arguments(&mut out, &mut title, count, arguments);
         }
         let program = Self {
@@ -124,6 +130,7 @@ impl Program {
             arguments: out.into(),
             title: title.into(),
             directory,
+            launches,
             held: held.clone(),
         };
         held.0.fetch_add(program.size(), Relaxed);
@@ -151,6 +158,7 @@ impl Program {
         held.0.fetch_sub(program.size(), Relaxed);
         program.arguments.clone_from(&other.arguments);
         program.title.clone_from(&other.title);
+        program.launches.clone_from(&other.launches);
         held.0.fetch_add(program.size(), Relaxed);
         program
     }

@@ -1,0 +1,173 @@
+//! The container that a runtime's command line is about. What such a program starts is in that container, also when it
+//! has ended before anyone could look at its control group.
+
+use super::{Container, forms, is_long_hex, is_name};
+
+/// Where a runtime's command line names the container.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// The first word behind one of the commands that start a process (the runtime specification's command line).
+    Command,
+    /// The value of one of the options, or else the first word that is none.
+    OptionOrWord(&'static [&'static str]),
+    /// The value of one of the options.
+    Option(&'static [&'static str]),
+}
+
+/// The programs whose children are a container's processes, and the runtime that a name
+/// (rather than an id that a higher runtime gave) belongs to.
+#[rustfmt::skip]
+const LAUNCHERS: &[(&str, Place, &str)] = &[
+    ("runc", Place::Command, "runc"),
+    ("crun", Place::Command, "crun"),
+    ("conmon", Place::Option(&["-c", "--cid"]), ""),
+    ("containerd-shim-runc-v2", Place::Option(&["-id"]), "containerd"),
+    ("lxc-start", Place::OptionOrWord(&["-n", "--name"]), "lxc"),
+    ("lxc-execute", Place::OptionOrWord(&["-n", "--name"]), "lxc"),
+    ("lxc-attach", Place::OptionOrWord(&["-n", "--name"]), "lxc"),
+    ("systemd-nspawn", Place::Option(&["-M", "--machine"]), forms::NSPAWN),
+];
+
+/// What else runs beside a container as part of its runtime.
+const HELPERS: &[&str] = &[
+    "podman",
+    "docker-proxy",
+    "fuse-overlayfs",
+    "slirp4netns",
+    "pasta",
+    "netavark",
+    "aardvark-dns",
+];
+
+/// What `runc init` runs from, a copy of runc in memory (libcontainer/dmz), is called in its records and in /proc.
+const COPIES: &[&str] = &["/", "/memfd:runc_cloned:/proc/self/exe", "/memfd:libcrun"];
+
+/// Whether a program is a runtime's own: what it starts may be in a container, it itself is not, or not yet.
+#[must_use]
+pub fn is_runtime(executable: &[u8]) -> bool {
+    let path = executable.strip_suffix(b" (deleted)").unwrap_or(executable);
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+    let launchers = LAUNCHERS.iter().map(|(launcher, ..)| launcher);
+    launchers
+        .chain(HELPERS)
+        .any(|known| known.as_bytes() == name)
+        || COPIES.iter().any(|copy| copy.as_bytes() == path)
+        || path.starts_with(b"/proc/self/fd/")
+}
+
+const COMMANDS: &[&str] = &["run", "create", "start", "exec", "restore"];
+
+/// Options of all these that take a value as a word of its own (the programs' `--help`).
+const VALUED: &[&str] = &[
+    "--root",
+    "--log",
+    "--log-format",
+    "--log-level",
+    "--criu",
+    "--rootless",
+    "--cgroup-manager",
+    "--bundle",
+    "-b",
+    "--config",
+    "-f",
+    "--console-socket",
+    "--pid-file",
+    "--preserve-fds",
+    "--cwd",
+    "--env",
+    "-e",
+    "--user",
+    "-u",
+    "--additional-gids",
+    "-g",
+    "--process",
+    "-p",
+    "--process-label",
+    "--apparmor",
+    "--cap",
+    "-c",
+    "--cgroup",
+    "--image-path",
+    "--work-path",
+    "--lsm-profile",
+    "--rcfile",
+    "--logfile",
+    "-o",
+    "--logpriority",
+    "-l",
+    "--define",
+    "-s",
+    "--lxcpath",
+    "-P",
+    "--elevated-privileges",
+    "--arch",
+    "-a",
+    "--namespaces",
+    "-R",
+    "--set-var",
+    "-v",
+    "--keep-var",
+];
+
+/// The namespace of containerd in which one shim serves all containers of a pod: its name alone tells too little.
+const PODS: &str = "k8s.io";
+
+/// The container whose processes a program starts, by the file that it is and its arguments from the program's name on.
+/// The ids of docker, podman and the like are told without the runtime.
+#[must_use]
+pub fn launches<'a>(
+    executable: &[u8],
+    arguments: impl Iterator<Item = &'a [u8]> + Clone,
+) -> Option<Container> {
+    let name = executable.rsplit(|byte| *byte == b'/').next()?;
+    let (_, place, runtime) = LAUNCHERS
+        .iter()
+        .find(|(launcher, ..)| launcher.as_bytes() == name)?;
+    // A text that is not UTF-8 is no option and no id.
+    let words = arguments
+        .skip(1)
+        .map(|word| std::str::from_utf8(word).unwrap_or("?"));
+    let id = find(*place, words.clone())?;
+    let long = is_long_hex(id);
+    let shim = words
+        .clone()
+        .zip(words.skip(1))
+        .any(|(option, root)| option == "--root" && root.contains("/containerd/"));
+    let runtime = if shim { "containerd" } else { runtime };
+    (long || !runtime.is_empty() && is_name(id))
+        .then(|| Container::named(id.to_owned(), if long { "" } else { runtime }))
+}
+
+fn find<'a>(place: Place, mut words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let named: &[&str] = match place {
+        Place::Command => &[],
+        Place::Option(names) | Place::OptionOrWord(names) => names,
+    };
+    let mut commanded = false;
+    while let Some(word) = words.next() {
+        let (option, value) = match word.split_once('=') {
+            Some((option, value)) => (option, Some(value)),
+            None => (word, None),
+        };
+        if !word.starts_with('-') {
+            match place {
+                Place::Command if commanded => return Some(word),
+                Place::Command if COMMANDS.contains(&word) => commanded = true,
+                Place::OptionOrWord(_) => return Some(word),
+                Place::Option(_) => {}
+                Place::Command => return None,
+            }
+        } else if word == "--" && !matches!(place, Place::Command) {
+            return words
+                .next()
+                .filter(|_| matches!(place, Place::OptionOrWord(_)));
+        } else if option == "-namespace" && value.or_else(|| words.next()) == Some(PODS) {
+            return None;
+        } else if named.contains(&option) {
+            return value.or_else(|| words.next());
+        } else if value.is_none() && VALUED.contains(&option) {
+            words.next();
+        }
+    }
+    None
+}

@@ -1,0 +1,178 @@
+"""Real containers for the system tests, with busybox at a path that no program of the host has."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from live import PATIENCE_S, wait_until
+
+INSIDE = "/in/busybox"
+"""The program of all processes in these containers."""
+
+AUID = 4747
+RULES = f"-a always,exit -F arch=b64 -S execve,execveat,mkdir,mkdirat -F auid={AUID} -k containers\n"
+"""What the processes of `launch` and all their descendants execute, and the directories that they make."""
+
+
+def launch(*words: str, check: bool = True) -> str:
+    """Runs a program of the host whose descendants the rules tell from all else; returns what it prints."""
+    script = f'echo {AUID} >/proc/self/loginuid && exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert not check or done.returncode == 0, (words, done.stdout, done.stderr)
+    return done.stdout
+
+
+def root_filesystem(directory: Path) -> Path:
+    """A container's root with nothing but busybox."""
+    root = directory / "rootfs"
+    for name in ("in", "proc", "sys", "dev", "tmp", "bin", "sbin", "etc", "var", "run"):
+        (root / name).mkdir(parents=True)
+    busybox = shutil.which("busybox")
+    assert busybox, "busybox-static is missing"
+    shutil.copy(busybox, root / INSIDE[1:])
+    return root
+
+
+def bundle(directory: Path, *command: str, **changes: object) -> Path:
+    """An OCI bundle (runtime specification, bundle.md) that runs a command of busybox."""
+    directory.mkdir()
+    root_filesystem(directory)
+    subprocess.run(["runc", "spec"], cwd=directory, check=True)
+    path = directory / "config.json"
+    config = json.loads(path.read_text())
+    config["process"].update(terminal=False, args=[INSIDE, *command])
+    config["root"]["readonly"] = False
+    config.update(changes)
+    path.write_text(json.dumps(config))
+    return directory
+
+
+def image(directory: Path) -> Path:
+    """A tar file of the root, to make images from."""
+    tar = directory / "image.tar"
+    subprocess.run(["tar", "-C", root_filesystem(directory), "-cf", tar, "."], check=True)
+    return tar
+
+
+def archive(directory: Path) -> Path:
+    """The same as an image that `ctr images import` reads (OCI image layout), called localhost/box:v1."""
+    import hashlib
+    import tarfile
+
+    layout = directory / "layout"
+    blobs = layout / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+
+    def blob(content: bytes, kind: str) -> dict[str, object]:
+        digest = hashlib.sha256(content).hexdigest()
+        (blobs / digest).write_bytes(content)
+        return {"mediaType": kind, "digest": f"sha256:{digest}", "size": len(content)}
+
+    vendor = "application/vnd.oci.image"
+    layer = blob(image(directory).read_bytes(), f"{vendor}.layer.v1.tar")
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Cmd": [INSIDE, "true"]},
+        "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
+    }
+    manifest = {
+        "schemaVersion": 2,
+        "config": blob(json.dumps(config).encode(), f"{vendor}.config.v1+json"),
+        "layers": [layer],
+    }
+    index = {
+        **blob(json.dumps(manifest).encode(), f"{vendor}.manifest.v1+json"),
+        "annotations": {
+            "io.containerd.image.name": "localhost/box:v1",
+            "org.opencontainers.image.ref.name": "v1",
+        },
+    }
+    (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [index]}))
+    (layout / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    path = directory / "box.tar"
+    with tarfile.open(path, "w") as tar:
+        for name in ("oci-layout", "index.json", "blobs"):
+            tar.add(layout / name, name)
+    return path
+
+
+def podman(directory: Path) -> list[str]:
+    """The beginning of a podman command with storage of its own, which needs no network, no systemd and no overlay."""
+    places = {"--root": "storage", "--runroot": "run", "--tmpdir": "tmp"}
+    words = [word for option, name in places.items() for word in (option, str(directory / name))]
+    return [
+        *["podman", "--runtime", "runc", "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs"],
+        *["--events-backend", "file", *words],
+    ]
+
+
+LIMITS = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", "--network", "none"]
+"""What podman needs where it may not raise limits, or has no network."""
+
+
+@contextmanager
+def containerd(directory: Path) -> Iterator[list[str]]:
+    """A containerd with its own data below `directory`; yields the beginning of a ctr command."""
+    socket = directory / "c.sock"
+    off = ["grpc.v1.cri", "internal.v1.opt", "snapshotter.v1.btrfs", "snapshotter.v1.zfs"]
+    (directory / "config.toml").write_text(
+        f"version = 2\nroot = '{directory}/root'\nstate = '{directory}/state'\n"
+        f"disabled_plugins = {[f'io.containerd.{name}' for name in off]}\n"
+        f"[grpc]\naddress = '{socket}'\n[ttrpc]\naddress = '{socket}.ttrpc'\n"
+    )
+    script = f'echo {AUID} >/proc/self/loginuid && exec containerd -c "$1"'
+    with (directory / "log").open("wb") as log:
+        daemon = subprocess.Popen(
+            ["sh", "-c", script, "sh", directory / "config.toml"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    ctr = ["ctr", "--address", str(socket)]
+    try:
+        wait_until(
+            lambda: subprocess.run([*ctr, "version"], capture_output=True).returncode == 0, "containerd"
+        )
+        yield ctr
+    finally:
+        daemon.send_signal(signal.SIGTERM)
+        daemon.wait(PATIENCE_S)
+
+
+def repeat(times: int, *words: str) -> None:
+    """Launches a program many times."""
+    for _ in range(times):
+        launch(*words)
+
+
+def groups(pid: int) -> str:
+    """The control groups of a process."""
+    return Path(f"/proc/{pid}/cgroup").read_text()
+
+
+def ends(pid: int) -> None:
+    """Waits until a process that is not our child is gone."""
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), f"{pid} ends")
+
+
+def words(command: Sequence[str]) -> list[str]:
+    """A command of busybox as the container's process has it."""
+    return [INSIDE, *command]
+
+
+def pause() -> None:
+    """Long enough for the daemon to read a runtime's files."""
+    time.sleep(1.5)
