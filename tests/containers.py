@@ -1,12 +1,13 @@
 """Real containers for the system tests, with busybox at a path that no program of the host has."""
 
+import hashlib
 import json
-import os
 import shutil
 import signal
 import subprocess
+import tarfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -68,9 +69,6 @@ def image(directory: Path) -> Path:
 
 def archive(directory: Path) -> Path:
     """The same as an image that `ctr images import` reads (OCI image layout), called localhost/box:v1."""
-    import hashlib
-    import tarfile
-
     layout = directory / "layout"
     blobs = layout / "blobs" / "sha256"
     blobs.mkdir(parents=True)
@@ -156,21 +154,6 @@ def repeat(times: int, *words: str) -> None:
     """Launches a program many times."""
     for _ in range(times):
         launch(*words)
-
-
-def groups(pid: int) -> str:
-    """The control groups of a process."""
-    return Path(f"/proc/{pid}/cgroup").read_text()
-
-
-def ends(pid: int) -> None:
-    """Waits until a process that is not our child is gone."""
-    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), f"{pid} ends")
-
-
-def words(command: Sequence[str]) -> list[str]:
-    """A command of busybox as the container's process has it."""
-    return [INSIDE, *command]
 
 
 def pause() -> None:
