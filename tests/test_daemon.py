@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from tsauditd.config import Config
-from tsauditd.daemon import Summary, serve, this_host
+from tsauditd.daemon import Summary, listen, serve, this_host
 from tsauditd.event import ListenerCounters, SinkHealth
 from tsauditd.pipeline import Losses, Origin, Pipeline
 
@@ -81,7 +81,8 @@ def serving(source: Replay, after: int) -> tuple[Memory, Summary]:
         stop = asyncio.Event()
         sink = Memory(lambda: stop.set() if sink.got.count(b"\n") >= after else None)
         pipeline = Pipeline([sink], HERE, say=pytest.fail, wall=lambda: 0.0)
-        summary = await asyncio.wait_for(serve(source, pipeline, Config(), HERE, stop), 30)
+        listener = listen(source, Config(), HERE)
+        summary = await asyncio.wait_for(serve(source, pipeline, listener, stop, lambda: None), 30)
         return sink, summary
 
     try:
@@ -122,7 +123,8 @@ def test_it_ends_when_nobody_reads_any_more() -> None:
         sink = Memory(gone)
         source.sender.send(packet(1))
         pipeline = Pipeline([sink], HERE, say=pytest.fail, wall=lambda: 0.0)
-        await asyncio.wait_for(serve(source, pipeline, Config(), HERE, asyncio.Event()), 30)
+        listener = listen(source, Config(), HERE)
+        await asyncio.wait_for(serve(source, pipeline, listener, asyncio.Event(), lambda: None), 30)
         return sink
 
     assert asyncio.run(run()).actions[0] == 1

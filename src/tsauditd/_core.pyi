@@ -124,9 +124,14 @@ class Listener:
     def take_raw(self) -> bytes:
         """Takes the lines of audit.log for the records that came since the last call; whole lines, without EOE."""
 
-    def add_record(self, kind: int, text: str) -> None:
+    def talkers(self) -> dict[str, list[tuple[str, int]]]:
+        """Events by rule key (`keys`) and by executable (`executables`), the most frequent first, at most 256 each.
+        Only what is rare may be missing, or counted too high."""
+
+    def add_record(self, kind: int, text: str, *, last: bool = False) -> None:
         """Puts a record of the daemon's own among the kernel's: its type, and its text from `audit(` on. One added
-        before start() comes first, one before stop() is still delivered."""
+        before start() comes first, one before stop() is still delivered. last: it comes after everything else, at
+        stop()."""
 
     def counters(self) -> dict[str, int]:
         """packets, records, events, overruns (ENOBUFS), rejected (sender not the kernel), truncated (longer than

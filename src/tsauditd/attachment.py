@@ -12,6 +12,7 @@ from tsauditd.errors import TsauditdError
 from tsauditd.kernel import registration
 from tsauditd.kernel.loan import Loan
 from tsauditd.kernel.netlink import ControlSocket
+from tsauditd.kernel.registration import SignalInfo
 from tsauditd.kernel.rules.decode import UnknownRule, decode
 from tsauditd.kernel.rules.files import read_rules
 from tsauditd.kernel.rules.lists import delete_rule
@@ -39,12 +40,15 @@ class Attachment:
         receiver: socket.socket,
         early: list[bytes],
         lost_before: int,
+        *,
+        registered: bool,
     ) -> None:
         """`early` are the packets that came while the pid was taken, `lost_before` the kernel's count until then."""
         self._control = control
         self._loan = loan
         self._socket = receiver
         self._lost_before = lost_before
+        self.registered = registered
         self.fd = receiver.fileno()
         self.early = early
 
@@ -53,6 +57,20 @@ class Attachment:
         now = status(self._control).lost
         before = self._lost_before
         return now - before if now >= before else now  # somebody has set it back to 0
+
+    def backlog(self) -> tuple[int, int]:
+        """Records that wait in the kernel, and how many may. Raises TsauditdError."""
+        now = status(self._control)
+        return now.backlog, now.backlog_limit
+
+    def sender(self) -> SignalInfo | None:
+        """Who sent this process its last signal. The kernel tells it to the holder of the audit pid alone."""
+        if not self.registered:
+            return None
+        try:
+            return registration.signal_info(self._control)
+        except TsauditdError:
+            return None
 
     def quieten(self) -> None:
         """Puts the rules and the enabled flag back, and waits for the kernel to hand over what is in its queue.
@@ -110,7 +128,7 @@ def attach(config: Kernel, say: Callable[[str], None]) -> Attachment:
         )
     loan = Loan(present, say)
     loan.begin()
-    attachment = Attachment(control, loan, receiver, early, present.status.lost)
+    attachment = Attachment(control, loan, receiver, early, present.status.lost, registered=registered)
     try:
         _prepare(config, control, present, loan.before, commands, registered=registered, say=say)
         loan.taken(KernelState(control).snapshot())

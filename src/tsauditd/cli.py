@@ -115,12 +115,14 @@ def run(
     Takes the audit pid if it is free, otherwise reads the multicast group beside the daemon that has it. What it
     changes in the kernel's audit is put back when it ends.
     """
-    from tsauditd.config import load_config, override
+    from tsauditd.config import Config, load_config, override
     from tsauditd.daemon import run_daemon
 
-    settings = override(load_config(config), observe=observe, rules=rules, path=output)
+    def load() -> Config:
+        return override(load_config(config), observe=observe, rules=rules, path=output)
+
     try:
-        return run_daemon(settings, _say)
+        return run_daemon(load, _say)
     except (NotPrivileged, NoAudit) as error:
         if or_convert is None:
             raise
@@ -343,12 +345,22 @@ def _rules_of(file: str) -> "list[Command]":
 
 
 @commands.command(epilog="Example: tsauditd status --json")
+@click.option(
+    "-c", "--config", metavar="FILE", help="The configuration file, which says where to ask the daemon."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-def status(as_json: bool) -> None:
-    """Show the kernel's audit state: who gets the records, rules, losses, what waits."""
+def status(config: str | None, as_json: bool) -> None:
+    """Show the kernel's audit state and, when it runs, the daemon's.
+
+    Who gets the records, rules, losses, what waits; the daemon's outputs, and which rules and programs cause most
+    events.
+    """
+    from tsauditd.config import load_config
     from tsauditd.kernel.pyroute import AuditNetlink
     from tsauditd.kernel.report import render, report
+    from tsauditd.telling import ask, told
 
     with AuditNetlink() as control:
         data = report(control)
-    click.echo(json.dumps(data) if as_json else render(data), nl=as_json)
+    data["daemon"] = ask(load_config(config).daemon.status_socket)
+    click.echo(json.dumps(data) if as_json else render(data) + told(data["daemon"]), nl=as_json)

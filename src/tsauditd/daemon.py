@@ -17,19 +17,25 @@ import uvloop
 from tsauditd import privileges
 from tsauditd.attachment import attach
 from tsauditd.config import Config, FileOutput
-from tsauditd.errors import TsauditdError
+from tsauditd.errors import NoAudit, NotPrivileged, TsauditdError
 from tsauditd.event import Listener, ListenerCounters, listener_counters
 from tsauditd.journal import Journal
 from tsauditd.live import LiveSessions, state_path
+from tsauditd.outputs import Outputs
+from tsauditd.own import OwnRecords
 from tsauditd.pipeline import Losses, Origin, Pipeline
+from tsauditd.service import Service
 from tsauditd.servicemanager import ServiceManager
-from tsauditd.sinks import Actions, Commands, open_sink
+from tsauditd.sinks import Actions, Commands
 
 _TICK = 1.0
 """Seconds between two looks at the kernel's count of lost records."""
 
 _PATIENCE = 2.0
 """Seconds that a slow reader gets at the end to take what waits for it."""
+
+
+_END = (signal.SIGINT, signal.SIGTERM)
 
 
 class Source(Protocol):
@@ -54,15 +60,16 @@ class Source(Protocol):
         """Puts back the rest and gives back the socket. May be called without `quieten`."""
 
 
-def run_daemon(config: Config, say: Callable[[str], None]) -> int:
-    """Runs until SIGINT, SIGTERM or SIGHUP, or until nobody reads the output any more; returns the exit code.
+def run_daemon(load: Callable[[], Config], say: Callable[[str], None]) -> int:
+    """Runs until SIGINT or SIGTERM, or until nobody reads the output any more; returns the exit code.
 
-    `say` tells a line on standard error. Raises NotPrivileged, NoAudit, BadConfiguration or another TsauditdError
-    when it cannot begin, OSError when the output cannot be opened.
+    `load` gives the configuration, now and at each SIGHUP; `say` tells a line on standard error, from any thread.
+    Raises NotPrivileged, NoAudit, BadConfiguration or another TsauditdError when it cannot begin, OSError when an
+    output cannot be opened.
     """
     _fill_standard_descriptors()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(config, say))
+        return runner.run(_run(load, say))
 
 
 def _fill_standard_descriptors() -> None:
@@ -74,25 +81,47 @@ def _fill_standard_descriptors() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
 
 
-async def _run(config: Config, say: Callable[[str], None]) -> int:
+async def _run(load: Callable[[], Config], say: Callable[[str], None]) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     # From here on a signal waits for the loop: nothing can end the process between changing the kernel's state and
     # being ready to put it back.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (*_END, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         loop.add_signal_handler(number, stop.set)
+    config = load()
     actions = Actions(Commands(config.daemon.single_command, config.daemon.halt_command), say)
-    sinks = [open_sink(output, loop, actions) for output in config.output]
+    outputs = Outputs(config.output, loop, actions)
     origin = this_host()
-    pipeline = Pipeline(sinks, origin, say=say, wall=time.time)
+    pipeline = Pipeline(outputs.sinks, origin, say=say, wall=time.time)
     summary: Summary | None = None
     try:
-        source = attach(config.kernel, say)
+        try:
+            source = attach(config.kernel, say)
+        except (NotPrivileged, NoAudit):
+            raise
+        except TsauditdError:
+            pipeline.deliver_own(OwnRecords(time.time).abort("set-pid"))
+            raise
         try:
             for line in privileges.lost():
                 say(line)
             sessions = _sessions(config, pipeline, origin, say)
-            summary = await serve(source, pipeline, config, origin, stop, sessions)
+            listener = listen(source, config, origin)
+            service = Service(source, listener, pipeline, outputs, config, load=load, say=say)
+            try:
+                await service.begin()
+                for number, react in (
+                    (signal.SIGHUP, service.reload),
+                    (signal.SIGUSR1, service.rotate),
+                    (signal.SIGUSR2, service.resume),
+                    (signal.SIGCONT, service.write_state),
+                ):
+                    loop.add_signal_handler(number, react)
+                for number in _END:
+                    loop.add_signal_handler(number, service.ask_end, stop)
+                summary = await serve(source, pipeline, listener, stop, service.end, sessions)
+            finally:
+                service.close()
         finally:
             source.close()
     finally:
@@ -159,22 +188,9 @@ class Summary:
         return f"{events} events, {self.counters['records']} records, {lost}{each}"
 
 
-async def serve(
-    source: Source,
-    pipeline: Pipeline,
-    config: Config,
-    origin: Origin,
-    stop: asyncio.Event,
-    sessions: LiveSessions | None = None,
-) -> Summary:
-    """Delivers the source's events until `stop` is set, then everything that is still on its way.
-
-    CPU is the whole process's, user and system (CLOCK_PROCESS_CPUTIME_ID: the scheduler's own account of all
-    threads), from here to the last event. Raises OSError when the listener cannot be made.
-    """
-    loop = asyncio.get_running_loop()
-    began = time.process_time_ns()
-    listener = Listener(
+def listen(source: Source, config: Config, origin: Origin) -> Listener:
+    """The listener on the source's socket, not yet started. Raises OSError."""
+    return Listener(
         source.fd,
         early=source.early,
         netlink=source.netlink,
@@ -186,6 +202,23 @@ async def serve(
         max_argument_bytes=config.events.max_argument_bytes,
     )
 
+
+async def serve(
+    source: Source,
+    pipeline: Pipeline,
+    listener: Listener,
+    stop: asyncio.Event,
+    last: Callable[[], None],
+    sessions: LiveSessions | None = None,
+) -> Summary:
+    """Delivers the source's events until `stop` is set, then everything that is still on its way.
+
+    `last` is called when the kernel has given its last record. CPU is the whole process's, user and system
+    (CLOCK_PROCESS_CPUTIME_ID: the scheduler's own account of all threads), from here to the last event.
+    """
+    loop = asyncio.get_running_loop()
+    began = time.process_time_ns()
+
     def batch() -> None:
         if lines := listener.take():
             pipeline.deliver(lines)
@@ -195,7 +228,8 @@ async def serve(
             stop.set()
 
     def raw_batch() -> None:
-        pipeline.deliver_raw(listener.take_raw())
+        if lines := listener.take_raw():
+            pipeline.deliver_raw(lines)
 
     def tell() -> None:
         counters = listener_counters(listener)
@@ -211,8 +245,7 @@ async def serve(
     manager = ServiceManager()
     listener.start()
     loop.add_reader(listener.fileno(), batch)
-    if config.raw_format:
-        loop.add_reader(listener.raw_fileno(), raw_batch)
+    loop.add_reader(listener.raw_fileno(), raw_batch)
     manager.ready("reading the kernel's audit records")
     try:
         while not stop.is_set():
@@ -227,6 +260,7 @@ async def serve(
         loop.remove_reader(listener.raw_fileno())
         with contextlib.suppress(TsauditdError):  # close() tries again, and tells
             source.quieten()
+        last()
         listener.stop()
     batch()
     raw_batch()

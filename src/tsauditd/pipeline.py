@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 
-from tsauditd.event import Sink
+from tsauditd.event import Decoder, Sink
+from tsauditd.own import OwnRecord, OwnRecords
 
 ECS_VERSION = "8.17.0"
 
@@ -102,6 +103,7 @@ class Pipeline:
         self._origin = origin
         self._say = say
         self._wall = wall
+        self._own = OwnRecords(wall)
         self._losses = Losses()
 
     @property
@@ -138,6 +140,13 @@ class Pipeline:
             if outlet.sink.takes == "records":
                 outlet.sink.write(lines)
 
+    def deliver_own(self, record: OwnRecord) -> None:
+        """Gives a record of the daemon's own to every sink where there is no listener that it could go through."""
+        decoder = Decoder(resolve=True)
+        events = decoder.feed(record.line) + decoder.finish()
+        self.deliver(events)
+        self.deliver_raw(record.line)
+
     def tell(self, kernel: int, overrun: int, gap: int) -> None:
         """Takes the totals since the start, and tells each sink's stream what it has not been told.
 
@@ -150,11 +159,24 @@ class Pipeline:
                 outlet.error = health.error
                 self._say(f"{outlet.sink.name}: {health.error or 'writing again'}")
             total = Losses(kernel, overrun, gap, health.dropped)
-            if outlet.sink.takes != "records" and (new := total - outlet.told):
-                line = loss_event(new, total, self._origin, self._wall())
+            if new := total - outlet.told:
+                line = self._loss(outlet.sink, new, total)
                 if outlet.sink.room >= len(line):
                     outlet.sink.write(line)
                     outlet.told = total
+
+    def change(self, sinks: Sequence[Sink]) -> None:
+        """Goes on with these sinks. One that was there before knows what it was told."""
+        known = {id(outlet.sink): outlet for outlet in self._outlets}
+        fresh = Losses(self._losses.kernel, self._losses.overrun, self._losses.gap)
+        self._outlets = [known.get(id(sink)) or _Outlet(sink, fresh) for sink in sinks]
+
+    def _loss(self, sink: Sink, new: Losses, total: Losses) -> bytes:
+        """The line that tells a sink's own stream of a loss."""
+        if sink.takes == "records":
+            counts = {f.name: getattr(new, f.name) for f in fields(new) if getattr(new, f.name)}
+            return self._own.lost(counts).line
+        return loss_event(new, total, self._origin, self._wall())
 
     def close(self, patience: float) -> None:
         """Closes every sink, giving each at most `patience` seconds to write out what waits."""

@@ -20,7 +20,7 @@ SUMMARY = r"tsauditd: \d+ events, \d+ records, 0 lost(, \d+\.\d µs CPU per even
 CAPTURE = "tests/captures/sudo.log"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_one_summary_line(
     untouched: Snapshot, flood: str, flood_rules: Path, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -1,5 +1,7 @@
 //! The whole walk: packets or log bytes in, lines of JSON out, everything counted.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crate::assemble::{Assembler, Event, Source};
 use crate::ecs::{Host, Renderer};
 use crate::endpoint::{Endpoints, Shares};
@@ -8,6 +10,7 @@ use crate::packet::{Packet, packet};
 use crate::raw::{RawFormat, RawLog};
 use crate::record::{Headers, Record, kind};
 use crate::system::System;
+use crate::talkers::Talkers;
 use crate::timeline::Spans;
 
 /// A line longer than this is not an audit record: auditd's own end at 8,970 bytes. In bytes.
@@ -25,6 +28,8 @@ pub struct Settings {
     pub host: Host,
     /// The longest `process.args` kept, in bytes.
     pub max_argument_bytes: usize,
+    /// Where to count who causes how many events, if anybody wants to know.
+    pub talkers: Option<Arc<Mutex<Talkers>>>,
     /// Also write each record as auditd does; packets only.
     pub raw: RawFormat,
     /// The input is the text of a log rather than packets from the kernel.
@@ -41,6 +46,7 @@ impl Default for Settings {
             original: false,
             host: Host::default(),
             max_argument_bytes: 2 << 20,
+            talkers: None,
             raw: RawFormat::None,
             log: false,
             since: None,
@@ -334,6 +340,12 @@ impl Engine {
                     &mut self.out,
                 );
                 self.counters.events += 1;
+                if let Some(talkers) = &self.settings.talkers {
+                    talkers
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .count(&event);
+                }
                 self.counters.incomplete += u64::from(!written.whole);
                 let mut timeline = written.timeline;
                 if let Some((wait, line)) = written.waits {

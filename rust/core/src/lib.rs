@@ -28,6 +28,7 @@ pub mod record;
 pub mod scan;
 pub mod system;
 pub mod tables;
+pub mod talkers;
 pub mod timeline;
 
 pub use container::Container;

@@ -1,5 +1,6 @@
 //! `Listener`: the reading thread as Python sees it.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering::Release;
@@ -93,9 +94,11 @@ impl Listener {
             id: host_id,
             boot_id,
         };
+        let shared = Arc::new(Shared::new()?);
         let settings = Settings {
             original,
             raw,
+            talkers: Some(Arc::clone(&shared.talkers)),
             host,
             max_argument_bytes,
             ..Settings::default()
@@ -109,7 +112,7 @@ impl Listener {
             settings,
         };
         Ok(Self {
-            shared: Arc::new(Shared::new()?),
+            shared,
             state: Mutex::new(State::Planned(Box::new(plan))),
         })
     }
@@ -156,11 +159,25 @@ impl Listener {
             .take(&self.shared.wake, |lines| PyBytes::new(py, lines))
     }
 
-    fn add_record(&self, kind: u16, text: &str) {
+    fn talkers(&self) -> HashMap<&'static str, Vec<(String, u64)>> {
+        let talkers = self.shared.talkers.lock();
+        let talkers = talkers.unwrap_or_else(PoisonError::into_inner);
+        HashMap::from([
+            ("keys", talkers.keys()),
+            ("executables", talkers.executables()),
+        ])
+    }
+
+    #[pyo3(signature = (kind, text, *, last = false))]
+    fn add_record(&self, kind: u16, text: &str, last: bool) {
         let mut packet = vec![0; 16];
         packet[4..6].copy_from_slice(&kind.to_ne_bytes());
         packet.extend_from_slice(text.as_bytes());
-        self.shared.add_own(packet);
+        if last {
+            self.shared.set_farewell(packet);
+        } else {
+            self.shared.add_own(packet);
+        }
     }
 
     fn timeline_spans(&self) -> Vec<(usize, usize)> {

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tsauditd_core::endpoint::flow::Origin;
+use tsauditd_core::talkers::Talkers;
 use tsauditd_core::timeline::Spans;
 use tsauditd_core::{Engine, Settings};
 
@@ -54,10 +55,14 @@ pub struct Shared {
     pub outbox: Outbox,
     /// The records as auditd writes them, where they are wanted.
     pub raw: Outbox,
+    /// Who causes how many events.
+    pub talkers: Arc<Mutex<Talkers>>,
     /// Records of the daemon's own, as packets, that are to go among the kernel's.
     own: Mutex<Vec<Vec<u8>>>,
     /// There are some.
     called: AtomicBool,
+    /// The very last packet.
+    farewell: Mutex<Vec<u8>>,
     pub counters: Counters,
     /// Rung to stop the thread, or when the outbox has room again.
     pub wake: Bell,
@@ -72,8 +77,10 @@ impl Shared {
         Ok(Self {
             outbox: Outbox::new()?,
             raw: Outbox::new()?,
+            talkers: Arc::default(),
             own: Mutex::default(),
             called: AtomicBool::new(false),
+            farewell: Mutex::default(),
             counters: Counters::default(),
             wake: Bell::new()?,
             stop: AtomicBool::new(false),
@@ -90,6 +97,15 @@ impl Shared {
             .push(packet);
         self.called.store(true, Release);
         self.wake.ring();
+    }
+
+    /// Puts a record of the daemon's own after everything else.
+    pub fn set_farewell(&self, packet: Vec<u8>) {
+        *self.farewell.lock().unwrap_or_else(PoisonError::into_inner) = packet;
+    }
+
+    fn take_farewell(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.farewell.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn take_own(&self) -> Vec<Vec<u8>> {
@@ -458,6 +474,11 @@ impl Reader {
         }
         self.own(self.now());
         self.engine.flush();
+        let farewell = self.shared.take_farewell();
+        if !farewell.is_empty() {
+            self.engine.packet(&farewell, self.now());
+            self.engine.flush();
+        }
         self.deliver(self.now());
     }
 }

@@ -65,6 +65,24 @@ class Events:
 class Daemon:
     """[daemon]: the process itself."""
 
+    pid_file: str = ""
+    """Where the daemon's pid is written while it runs; empty: nowhere."""
+
+    state_file: str = "/run/tsauditd/state"
+    """Where SIGCONT has the state written."""
+
+    status_socket: str = "/run/tsauditd/status.sock"
+    """Where `tsauditd status` asks; empty: nowhere."""
+
+    status_group: str = ""
+    """The group that may ask (name or number); empty: root alone."""
+
+    metrics_file: str = ""
+    """Where numbers for Prometheus are written every 15 s (node_exporter's textfile collector); empty: nowhere."""
+
+    metrics_port: int = _between(0, 0, 65535)
+    """The port of 127.0.0.1 where Prometheus may fetch them; 0: none."""
+
     single_command: tuple[str, ...] = ("/sbin/telinit", "1")
     """What the action `single` runs."""
 

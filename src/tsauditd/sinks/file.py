@@ -31,16 +31,9 @@ class FileWriter:
     ) -> None:
         """`wall` gives seconds since the epoch."""
         self.name = output.path
-        self._output = output
         self._actions = actions
         self._wall = wall
-        self._group = group_id(output.group)
-        kept = Kept(output.keep_files, output.keep_days, output.compress == "zstd", self._group is not None)
-        self._rotation = Rotation(output.path, kept)
-        self._limits = [
-            Limit("space_left", output.space_left, output.space_left_action),
-            Limit("admin_space_left", output.admin_space_left, output.admin_space_left_action),
-        ]
+        self._set(output)
         self._failing: int | None = None
         self._suspended: str | None = None
         self._size_told = False
@@ -49,6 +42,16 @@ class FileWriter:
         self._place = (0, 0)
         self._fresh = True
         self._open()
+
+    def _set(self, output: FileOutput) -> None:
+        self._output = output
+        self._group = group_id(output.group)
+        kept = Kept(output.keep_files, output.keep_days, output.compress == "zstd", self._group is not None)
+        self._rotation = Rotation(output.path, kept)
+        self._limits = [
+            Limit("space_left", output.space_left, output.space_left_action),
+            Limit("admin_space_left", output.admin_space_left, output.admin_space_left_action),
+        ]
 
     @property
     def state(self) -> str | None:
@@ -104,6 +107,12 @@ class FileWriter:
                 os.fdatasync(self._fd)
             self._rotation.shift(self._wall())
         self._open()
+
+    def change(self, output: FileOutput) -> None:
+        """Goes on with the same file by other rules; a suspension ends. Raises OSError."""
+        self._rotation.settle()
+        self._set(output)
+        self.resume()
 
     def resume(self) -> None:
         """Ends a suspension and opens the file anew. Raises OSError."""

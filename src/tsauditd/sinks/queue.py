@@ -53,7 +53,7 @@ class QueueSink:
         self, writer: Writer, queue_bytes: int, *, takes: str = "events", drop_oldest: bool = False
     ) -> None:
         self.takes = takes
-        self._writer = writer
+        self.writer = writer
         self._limit = queue_bytes
         self._drop_oldest = drop_oldest
         self._changed = threading.Condition()
@@ -75,7 +75,7 @@ class QueueSink:
     @property
     def name(self) -> str:
         """What messages call it."""
-        return self._writer.name
+        return self.writer.name
 
     @property
     def room(self) -> int:
@@ -90,7 +90,7 @@ class QueueSink:
     def health(self) -> SinkHealth:
         """How it does."""
         with self._changed:
-            return SinkHealth(self._written, self._waiting, self._dropped, self._error or self._writer.state)
+            return SinkHealth(self._written, self._waiting, self._dropped, self._error or self.writer.state)
 
     def write(self, lines: bytes) -> None:
         """Takes whole lines. What there is no room for is dropped, by the queue's policy, and counted."""
@@ -114,6 +114,11 @@ class QueueSink:
             else:
                 self._queue.append(action)
             self._changed.notify()
+
+    def resize(self, queue_bytes: int, *, drop_oldest: bool) -> None:
+        """Changes the bound and the policy."""
+        with self._changed:
+            self._limit, self._drop_oldest = queue_bytes, drop_oldest
 
     def close(self, patience: float) -> None:
         """Writes out what waits, for at most `patience` seconds; what is left then counts as dropped."""
@@ -145,7 +150,7 @@ class QueueSink:
         return lines[:keep]
 
     def _run(self) -> None:
-        pause = self._writer.pause
+        pause = self.writer.pause
         tick_at = time.monotonic() + _TICK
         while True:
             action = self._next(tick_at)
@@ -154,7 +159,7 @@ class QueueSink:
             try:
                 if time.monotonic() >= tick_at:
                     tick_at = time.monotonic() + _TICK
-                    self._writer.tick()
+                    self.writer.tick()
                 action()
             except BrokenPipeError:
                 self._gone()
@@ -168,10 +173,10 @@ class QueueSink:
                     while not self._hurry and (left := until - time.monotonic()) > 0:
                         self._changed.wait(left)
                     self._hurry = False
-                pause = min(pause * 2, _LAST_PAUSE) if self._writer.backs_off else pause
+                pause = min(pause * 2, _LAST_PAUSE) if self.writer.backs_off else pause
             else:
-                pause = self._writer.pause
-        self._writer.close()
+                pause = self.writer.pause
+        self.writer.close()
 
     def _next(self, tick_at: float) -> Callable[[], None] | None:
         """What to do now; None at the end."""
@@ -180,7 +185,7 @@ class QueueSink:
                 if self._urgent:
                     return self._urgent.popleft()
                 if self._at < len(self._current):
-                    if not self._writer.state:
+                    if not self.writer.state:
                         return self._put
                 elif self._queue:
                     first = self._queue.popleft()
@@ -196,7 +201,7 @@ class QueueSink:
                 self._changed.wait(left)
 
     def _put(self) -> None:
-        at = self._writer.write(self._current, self._at)
+        at = self.writer.write(self._current, self._at)
         with self._changed:
             self._written += at - self._at
             self._waiting -= at - self._at
