@@ -1,2 +1,220 @@
+//! Whose destroyed socket it was, through the whole engine: packets and broadcasts in, lines out.
+
+use std::net::SocketAddr;
+
+use crate::endpoint::destroyed::tests::datagram;
+use crate::engine::{Engine, Settings};
+use crate::system::{Ask, Socket, System};
+
+const TIME: u64 = 1_700_000_000_000;
+
+/// A machine whose processes have at most one socket, always the same.
+struct One(Option<Socket>);
+
+impl System for One {
+    fn user(&mut self, _: u32) -> Option<&str> {
+        None
+    }
+    fn group(&mut self, _: u32) -> Option<&str> {
+        None
+    }
+    fn sees_sockets(&self) -> bool {
+        true
+    }
+    fn socket(&mut self, _: u32, _: u32, ask: Ask) -> Option<Socket> {
+        self.0
+            .filter(|socket| (ask == Ask::Listener) == socket.peer.is_none())
+    }
+    fn time(&mut self) -> u64 {
+        TIME
+    }
+}
+
+fn engine(socket: Option<(&str, Option<&str>)>) -> Engine {
+    let socket = socket.map(|(local, peer)| Socket {
+        local: local.parse().unwrap(),
+        peer: peer.map(|peer| peer.parse().unwrap()),
+        protocol: 6,
+        cookie: 1,
+    });
+    Engine::new(Settings::default(), Box::new(One(socket)))
+}
+
+/// An event of a call on a socket, with the address in its record.
+fn event(engine: &mut Engine, serial: u64, call: u32, exit: i64, fd: u32, pid: u32, address: &str) {
+    let address: SocketAddr = address.parse().unwrap();
+    let SocketAddr::V4(address) = address else {
+        panic!("IPv4 only")
+    };
+    let octets: String = (address.ip().octets().iter())
+        .map(|octet| format!("{octet:02X}"))
+        .collect();
+    let success = if exit < 0 { "no" } else { "yes" };
+    let texts = [
+        (
+            1300_u16,
+            format!(
+                "arch=c000003e syscall={call} success={success} exit={exit} a0={fd:x} a1=7ffd a2=10 a3=0 items=0 \
+                 ppid=1 pid={pid} auid=0 uid=0 gid=0 euid=0 suid=0 fsuid=0 egid=0 sgid=0 fsgid=0 tty=(none) ses=1 \
+                 comm=\"x\" exe=\"/x\" key=(null)"
+            ),
+        ),
+        (
+            1306,
+            format!("saddr=0200{:04X}{octets}0000000000000000", address.port()),
+        ),
+        (1320, String::new()),
+    ];
+    for (kind, text) in texts {
+        let text = format!("audit({}.000:{serial}): {text}", TIME / 1000);
+        let mut packet = u32::try_from(text.len()).unwrap().to_ne_bytes().to_vec();
+        packet.extend(kind.to_ne_bytes());
+        packet.extend([0; 10]);
+        packet.extend(text.as_bytes());
+        engine.glance(&packet, 0);
+        engine.packet(&packet, 0);
+    }
+}
+
+const CONNECT: u32 = 42;
+const ACCEPT: u32 = 43;
+
+fn gone(engine: &mut Engine, local: &str, peer: &str, idle: u32, segments: u32) {
+    engine.destroyed(&datagram(local, peer, idle, segments), TIME, 0);
+    engine.endpoints().settle();
+}
+
+/// What the lines say in the end: who knew it, and the source.
+fn said(engine: &mut Engine) -> Vec<(String, Option<String>)> {
+    engine.flush();
+    let lines = std::mem::take(engine.output());
+    let mut said: Vec<_> = (lines.split(|byte| *byte == b'\n'))
+        .filter(|line| !line.is_empty())
+        .map(|line| {
+            let event: serde_json::Value = serde_json::from_slice(line).unwrap();
+            let source = &event["source"];
+            let source = source["ip"]
+                .as_str()
+                .map(|ip| format!("{ip}:{}", source["port"]));
+            let serial = event["event"]["sequence"].as_u64().unwrap();
+            (
+                serial,
+                event["tsauditd"]["endpoint"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned(),
+                source,
+            )
+        })
+        .collect();
+    said.sort();
+    said.into_iter()
+        .map(|(_, origin, source)| (origin, source))
+        .collect()
+}
+
+fn unknown() -> (String, Option<String>) {
+    ("unknown".into(), None)
+}
+
+const SERVER: &str = "127.0.0.1:80";
+
 #[test]
-fn nothing() {}
+fn a_socket_that_is_there_is_looked_at() {
+    let mut engine = engine(Some(("127.0.0.1:4000", Some(SERVER))));
+    event(&mut engine, 1, CONNECT, 0, 3, 7, SERVER);
+    assert_eq!(
+        said(&mut engine),
+        [("pidfd".into(), Some("127.0.0.1:4000".into()))]
+    );
+}
+
+#[test]
+fn a_socket_with_another_far_end_is_not_it() {
+    let mut engine = engine(Some(("127.0.0.1:4000", Some("127.0.0.1:81"))));
+    event(&mut engine, 1, CONNECT, 0, 3, 7, SERVER);
+    assert_eq!(said(&mut engine), [unknown()]);
+}
+
+#[test]
+fn a_descriptor_used_again_for_the_same_place_leaves_the_first_unknown() {
+    let mut engine = engine(Some(("127.0.0.1:4000", Some(SERVER))));
+    event(&mut engine, 1, CONNECT, 0, 3, 7, SERVER);
+    event(&mut engine, 2, CONNECT, 0, 3, 7, SERVER);
+    let found = ("pidfd".into(), Some("127.0.0.1:4000".into()));
+    assert_eq!(said(&mut engine), [unknown(), found]);
+}
+
+#[test]
+fn a_listener_is_looked_at_once_and_gives_the_near_end() {
+    let mut engine = engine(Some((SERVER, None)));
+    for serial in 1..=50 {
+        event(&mut engine, serial, ACCEPT, 9, 3, 7, "127.0.0.1:5000");
+    }
+    let shares = engine.shares();
+    assert_eq!((shares.looks, shares.accepts), (0, [50, 50]));
+    assert!(
+        said(&mut engine)
+            .iter()
+            .all(|(origin, _)| origin == "listener")
+    );
+}
+
+#[test]
+fn a_destroyed_socket_is_its_only_event_s() {
+    let mut engine = engine(None);
+    event(&mut engine, 1, CONNECT, 0, 3, 7, SERVER);
+    gone(&mut engine, "127.0.0.1:4001", "127.0.0.1:81", 0, 0);
+    gone(&mut engine, "127.0.0.1:4000", SERVER, 4, 0);
+    assert_eq!(
+        said(&mut engine),
+        [("destroyed".into(), Some("127.0.0.1:4000".into()))]
+    );
+}
+
+#[test]
+fn an_older_socket_is_nobody_s() {
+    let mut engine = engine(None);
+    event(&mut engine, 1, CONNECT, 0, 3, 7, SERVER);
+    gone(&mut engine, "127.0.0.1:4000", SERVER, 5_000, 0);
+    assert_eq!(said(&mut engine), [unknown()]);
+}
+
+#[test]
+fn two_events_for_one_socket_or_two_sockets_for_one_event_stay_unknown() {
+    let mut first = engine(None);
+    event(&mut first, 1, CONNECT, 0, 3, 7, SERVER);
+    event(&mut first, 2, CONNECT, 0, 3, 8, SERVER);
+    gone(&mut first, "127.0.0.1:4000", SERVER, 0, 0);
+    gone(&mut first, "127.0.0.1:4002", SERVER, 0, 0);
+    // The two are accounted for: the next is the third event's.
+    event(&mut first, 3, CONNECT, 0, 3, 9, SERVER);
+    gone(&mut first, "127.0.0.1:4004", SERVER, 0, 0);
+    let found = ("destroyed".into(), Some("127.0.0.1:4004".into()));
+    assert_eq!(said(&mut first), [unknown(), unknown(), found]);
+
+    let mut second = engine(None);
+    event(&mut second, 1, CONNECT, 0, 3, 7, SERVER);
+    gone(&mut second, "127.0.0.1:4000", SERVER, 0, 0);
+    gone(&mut second, "127.0.0.1:4002", SERVER, 0, 0);
+    assert_eq!(said(&mut second), [unknown()]);
+}
+
+#[test]
+fn a_socket_that_goes_late_is_not_the_next_event_s() {
+    let mut engine = engine(None);
+    event(&mut engine, 1, CONNECT, 0, 3, 7, SERVER);
+    engine.tick(1_000);
+    event(&mut engine, 2, CONNECT, 0, 3, 8, SERVER);
+    gone(&mut engine, "127.0.0.1:4000", SERVER, 0, 0);
+    assert_eq!(said(&mut engine), [unknown(), unknown()]);
+}
+
+#[test]
+fn missed_broadcasts_leave_everything_open() {
+    let mut engine = engine(None);
+    event(&mut engine, 1, CONNECT, 0, 3, 7, SERVER);
+    engine.endpoints().missed();
+    gone(&mut engine, "127.0.0.1:4000", SERVER, 0, 0);
+    assert_eq!(said(&mut engine), [unknown()]);
+}

@@ -21,11 +21,16 @@ pub const PATIENCE: u64 = 20;
 const MOST_LINES: usize = 4_096;
 const MOST_GONE: usize = 4_096;
 const MOST_KNOWN: usize = 8_192;
+/// Events remembered that are out without their end, and for how long, in milliseconds.
+const MOST_MISSED: usize = 512;
+const LATE: u64 = 10_000;
+/// How long a connection may take to be made after a call that did not wait for it, in milliseconds.
+const SLOW: u64 = 1_000;
 /// What the clocks of records and of the kernel's timers may be apart: two ticks at HZ=100, in milliseconds.
 const TICKS: u64 = 20;
 
 /// An event that waits.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Wait {
     /// The call.
     pub call: Call,
@@ -68,6 +73,8 @@ struct Gone {
 #[derive(Debug, Default)]
 pub struct Waiting {
     lines: VecDeque<(Wait, OpenLine)>,
+    /// Events that are out without their end: a destroyed socket that comes late may still be theirs.
+    missed: VecDeque<Wait>,
     /// Destroyed sockets that were not looked at yet.
     gone: VecDeque<Gone>,
     /// Connections whose event is out, until they are gone: the newer and the older ones. Their end is not another
@@ -157,17 +164,20 @@ impl Waiting {
     /// the next socket is another's.
     pub fn settle(&mut self) {
         for gone in std::mem::take(&mut self.gone) {
-            let fits = |wait: &Wait| {
-                wait.found.is_none() && self.groups.is_open(wait) && admits(wait, &gone)
-            };
-            let fitting: Vec<usize> = (self.lines.iter().enumerate())
-                .filter(|(_, (wait, _))| fits(wait))
-                .map(|(place, _)| place)
+            let Self {
+                lines,
+                missed,
+                groups,
+                ..
+            } = self;
+            let waiting = lines.iter_mut().map(|(wait, _)| wait);
+            let mut fitting: Vec<&mut Wait> = (missed.iter_mut().chain(waiting))
+                .filter(|wait| wait.found.is_none() && groups.is_open(wait) && admits(wait, &gone))
                 .collect();
-            match fitting.as_slice() {
+            match fitting.as_mut_slice() {
                 [] => {
                     // Two sockets for one event: either may be it.
-                    for (wait, _) in &mut self.lines {
+                    for (wait, _) in lines {
                         if wait.matched && admits(wait, &gone) {
                             wait.found = None;
                             wait.matched = false;
@@ -175,26 +185,18 @@ impl Waiting {
                         }
                     }
                 }
-                [only]
-                    if self
-                        .lines
-                        .get(*only)
-                        .is_some_and(|(wait, _)| wait.group.is_none()) =>
-                {
-                    if let Some((wait, _)) = self.lines.get_mut(*only) {
-                        wait.found = Some(joined(wait, &gone.socket));
-                        wait.matched = true;
-                        wait.is_gone = true;
-                    }
+                [only] if only.group.is_none() => {
+                    // Of an event that is out, this is only no longer looked for.
+                    only.found = Some(joined(only, &gone.socket));
+                    only.matched = true;
+                    only.is_gone = true;
                 }
                 several => {
-                    let group = self.groups.create();
-                    for place in several {
-                        if let Some((wait, _)) = self.lines.get_mut(*place) {
-                            self.groups.join(&mut wait.group, group);
-                        }
+                    let group = groups.create();
+                    for wait in several {
+                        groups.join(&mut wait.group, group);
                     }
-                    self.groups.count(group);
+                    groups.count(group);
                 }
             }
         }
@@ -205,12 +207,24 @@ impl Waiting {
         while self.gone.front().is_some_and(|gone| gone.until <= now) {
             self.gone.pop_front();
         }
+        while (self.missed.front()).is_some_and(|wait| wait.until <= now) {
+            self.missed.pop_front();
+        }
         if self.lines.front()?.0.until > now {
             return None;
         }
         let (wait, line) = self.lines.pop_front()?;
-        if self.lines.is_empty() {
+        if self.lines.is_empty() && self.missed.is_empty() {
             self.groups = Groups::default();
+        }
+        if wait.found.is_none() && wait.call.role == Role::Connect {
+            if self.missed.len() >= MOST_MISSED {
+                self.missed.pop_front();
+            }
+            self.missed.push_back(Wait {
+                until: now.saturating_add(LATE),
+                ..wait
+            });
         }
         let flow = wait.found.unwrap_or(wait.otherwise);
         if wait.call.role == Role::Connect && wait.found.is_some() && !wait.is_gone {
@@ -298,7 +312,8 @@ fn admits(wait: &Wait, gone: &Gone) -> bool {
         // Nothing was sent since before the call: an older connection. Nothing was ever sent: its age is known.
         Role::Connect => gone.socket.idle.is_some_and(|idle| {
             let sent = gone.at.saturating_sub(idle);
-            let young = gone.socket.used || wait.call.result != 0 || sent <= wait.read + TICKS;
+            let made = wait.read + if wait.call.result == 0 { TICKS } else { SLOW };
+            let young = gone.socket.used || sent <= made;
             gone.at >= wait.called && sent + TICKS >= wait.called && young
         }),
         _ => false,
