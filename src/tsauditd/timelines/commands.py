@@ -10,6 +10,7 @@ from tsauditd.timelines.facts import (
     error_of,
     identity,
     process_of,
+    program,
     terminal_of,
 )
 from tsauditd.timelines.names import COMPLETION, DENIED, ESCALATIONS, HELPERS, SHELLS, STARTUP
@@ -152,6 +153,16 @@ def command(session: Session, event: Event, ms: int) -> Row:
     return row
 
 
+def _forked_from(session: Session, event: Event) -> int | None:
+    """The row that the end of a process belongs to which never started a program: its parent's, or the log-in's."""
+    parent = session.processes.get(event["process"].get("parent", {}).get("pid", 0))
+    if parent is not None:
+        return parent.row
+    if session.program is not None and program(event) == session.program:
+        return session.login_row if session.logout_row is None else session.logout_row
+    return None
+
+
 def process_of_row(row: Row) -> Process:
     """What would be remembered of the process that this row was made for."""
     args: list[str] = row["process"].get("args") or []
@@ -172,10 +183,15 @@ def exited(session: Session, event: Event, ms: int) -> bool:
     pid = event["process"].get("pid", 0)
     process = session.processes.get(pid)
     session.exits = True
-    if process is None:
-        return False
-    session.happened(ms)
     event_id = event["event"]["id"]
+    if process is None:
+        row_number = _forked_from(session, event)
+        if row_number is None:
+            return False
+        session.happened(ms)
+        session.amend(row_number, ms, event_id)
+        return True
+    session.happened(ms)
     if event["auditd"].get("data", {}).get("syscall") == "exit":  # one thread of it
         session.amend(process.row, ms, event_id)
         return True
