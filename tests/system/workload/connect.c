@@ -1,0 +1,20 @@
+/* Connects to ADDRESS PORT and closes at once, COUNT times. */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int main(int count, char **arguments)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    if (count != 4 || inet_pton(AF_INET, arguments[1], &to.sin_addr) != 1)
+        return 2;
+    to.sin_port = htons(atoi(arguments[2]));
+    for (int left = atoi(arguments[3]); left > 0; left--) {
+        int client = socket(AF_INET, SOCK_STREAM, 0);
+        if (connect(client, (struct sockaddr *)&to, sizeof to) != 0)
+            return 1;
+        close(client);
+    }
+    return 0;
+}
