@@ -18,7 +18,13 @@ DATA: dict[str, Any] = {
     "started": 100.0,
     "now": 160.0,
     "reading": "as the audit daemon",
-    "counters": {"events": 5, "records": 25},
+    "counters": {
+        "events": 5,
+        "records": 25,
+        **dict.fromkeys(("ends_event", "ends_pidfd", "ends_destroyed", "looks_off"), 0),
+        **{"accepts": 3, "accepts_known": 3, "connects": 2, "connects_known": 1},
+        **{"ends_listener": 3, "ends_unknown": 2},
+    },
     "lost": {"kernel": 2, "overrun": 0},
     "backlog": 1,
     "backlog_limit": 64,
@@ -61,6 +67,10 @@ def test_metrics_are_prometheus_text() -> None:
 
 def test_people_and_the_state_file_are_told_in_words() -> None:
     assert "2 kernel" in told(DATA)
+    shares = "3 of 3 accepted, 1 of 2 made connections (3 listener, 2 unknown)"
+    assert shares in told(DATA)
+    blind = {**DATA, "counters": {**DATA["counters"], "looks_off": 1}}
+    assert "CAP_SYS_PTRACE is missing" in told(blind)
     assert "No space left on device, 3 of 10 bytes wait, 1 dropped" in told(DATA)
     assert "no daemon answers" in told(None)
     assert "lost kernel = 2" in flat(DATA)

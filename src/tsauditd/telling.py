@@ -110,6 +110,7 @@ def told(data: Mapping[str, Any] | None) -> str:
         ("tsauditd", f"{data['version']}, pid {data['pid']}, {data['reading']}, for {seconds} s"),
         ("events", f"{data['counters']['events']} of {data['counters']['records']} records"),
         ("lost since then", lost),
+        ("both ends known", _ends(data["counters"])),
     ]
     for sink in data["outputs"]:
         dropped = f", {sink['dropped']} dropped" if sink["dropped"] else ""
@@ -124,6 +125,22 @@ def told(data: Mapping[str, Any] | None) -> str:
             rows.append(("" if place else title, text))
     width = max(len(name) for name, _ in rows)
     return "\n" + "".join(f"{name:<{width}}  {value}\n" for name, value in rows)
+
+
+def _ends(counters: Mapping[str, int]) -> str:
+    """How many connections have both ends, and who knew the end that the record does not hold."""
+    if counters["looks_off"]:
+        return "sockets cannot be looked at: CAP_SYS_PTRACE is missing, or pidfd_getfd(2) is refused"
+    shares = [
+        f"{counters[f'{what}_known']} of {counters[what]} {word}"
+        for what, word in (("accepts", "accepted"), ("connects", "made"))
+    ]
+    sources = [
+        f"{counters[f'ends_{source}']} {source}"
+        for source in ("event", "listener", "pidfd", "destroyed", "unknown")
+        if counters[f"ends_{source}"]
+    ]
+    return f"{', '.join(shares)} connections" + (f" ({', '.join(sources)})" if sources else "")
 
 
 def flat(data: Mapping[str, Any], prefix: str = "") -> list[str]:
