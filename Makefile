@@ -56,6 +56,9 @@ bench-sessions: .venv/core.stamp ## Measure what sessions cost Python, for each 
 bench-rules: .venv/core.stamp ## Measure what each rule set costs in events (as root)
 	@$(BIN)/python benchmarks/rulesets.py $(ARGS)
 
+bench-storms: .venv/core.stamp ## Measure the daemon against auditd and auditd with laurel in an exec storm (as root)
+	@$(BIN)/python benchmarks/storms.py $(ARGS)
+
 wheel: .venv/core.stamp ## Make dist/*.whl, which installs where there is no Rust (Python 3.11 or newer)
 	@rm -f dist/tsauditd-*.whl
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --locked --strip --quiet --out dist >&2
@@ -104,4 +107,4 @@ clean: ## Remove what was built
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable . >&2
 	@touch $@
 
-.PHONY: help run test build lint bench-convert bench-instructions bench-live bench-sessions bench-rules wheel deb rpm try-deb format lock clean
+.PHONY: help run test build lint bench-convert bench-instructions bench-live bench-sessions bench-rules bench-storms wheel deb rpm try-deb format lock clean

@@ -64,7 +64,7 @@ def auditd_keeping(log: Path) -> Reader:
                 joined.write(file.read_bytes())
         return _auditd_delivered(at, path)
 
-    return Reader("auditd ENRICHED", lambda at: _auditd(at, "ENRICHED"), delivered)
+    return Reader("auditd ENRICHED", lambda at: auditd(at, "ENRICHED"), delivered)
 
 
 def readers(floor: Path) -> list[Reader]:
@@ -72,10 +72,10 @@ def readers(floor: Path) -> list[Reader]:
     return [
         Reader(FLOOR, lambda _: [str(floor), "-r", str(RECEIVE_BUFFER)], _floor_delivered),
         Reader(BATCHED_FLOOR, lambda _: [str(floor), "-b", "-r", str(RECEIVE_BUFFER)], _floor_delivered),
-        Reader("tsauditd, to /dev/null", lambda at: _tsauditd(at, Path("/dev/null")), _tsauditd_counted),
-        Reader("tsauditd, to a file", lambda at: _tsauditd(at, at / "events.json"), _tsauditd_delivered),
-        Reader("auditd RAW", lambda at: _auditd(at, "RAW"), _auditd_delivered),
-        Reader("auditd ENRICHED", lambda at: _auditd(at, "ENRICHED"), _auditd_delivered),
+        Reader("tsauditd, to /dev/null", lambda at: tsauditd(at, Path("/dev/null")), tsauditd_counted),
+        Reader("tsauditd, to a file", lambda at: tsauditd(at, at / "events.json"), _tsauditd_delivered),
+        Reader("auditd RAW", lambda at: auditd(at, "RAW"), _auditd_delivered),
+        Reader("auditd ENRICHED", lambda at: auditd(at, "ENRICHED"), _auditd_delivered),
     ]
 
 
@@ -85,7 +85,7 @@ def _floor_delivered(directory: Path, _path: str) -> Delivered:
     return Delivered(None, None, json.loads(counted)["packets"] // PACKETS)
 
 
-def _tsauditd(directory: Path, output: Path) -> list[str]:
+def tsauditd(directory: Path, output: Path) -> list[str]:
     # The defaults, whatever this machine's own configuration says.
     configuration = directory / "tsauditd.toml"
     configuration.write_text(
@@ -94,7 +94,7 @@ def _tsauditd(directory: Path, output: Path) -> list[str]:
     return [str(TSAUDITD), "run", "-c", str(configuration), "--rules", "none", "--output", str(output)]
 
 
-def _tsauditd_counted(directory: Path, _path: str) -> Delivered:
+def tsauditd_counted(directory: Path, _path: str) -> Delivered:
     found = _SUMMARY.search((directory / "stderr").read_text(encoding="utf-8", errors="replace"))
     return Delivered(None, None, int(found[1]) if found else None)
 
@@ -115,13 +115,15 @@ def _tsauditd_delivered(directory: Path, path: str) -> Delivered:
             process = event["process"]
             whole = "title" in process and "working_directory" in process and event["auditd"]["paths"]
             complete += bool(whole and "incomplete" not in event.get("tsauditd", {}))
-    return Delivered(len(serials), complete, _tsauditd_counted(directory, path).own)
+    return Delivered(len(serials), complete, tsauditd_counted(directory, path).own)
 
 
-def _auditd(directory: Path, log_format: str) -> list[str]:
+def auditd(directory: Path, log_format: str) -> list[str]:
     """Debian's configuration, copied; what differs is where the log is, and that rotation keeps all of it."""
     configuration = directory / "etc"
     shutil.copytree(AUDITD_ETC, configuration)
+    # Which comes with another package, and is measured by itself.
+    (configuration / "plugins.d" / "laurel.conf").unlink(missing_ok=True)
     log = directory / "log"
     log.mkdir(mode=0o700)
     changes = {

@@ -9,7 +9,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,19 +53,44 @@ class Run:
     own: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What makes the events: a C program, run as PROGRAM TARGET COUNT, and the rule that asks for them."""
+
+    source: str
+    rule: str
+    """With {program} and {target} for the two paths."""
+    target: Callable[[Path], Path]
+    """Makes the target in a directory."""
+
+
+def _file(directory: Path) -> Path:
+    path = directory / "opened"
+    path.touch()
+    return path
+
+
+OPENS = Load("opens.c", "-a always,exit -F arch=b64 -S openat -F exe={program} -F success=1", _file)
+EXECS = Load(
+    "execs.c",
+    "-a always,exit -F arch=b64 -S execve -F exe={target}",
+    lambda directory: compiled(HERE / "leaf.c", directory),
+)
+
+
 class Bench:
     """The compiled workload and a directory for the runs."""
 
-    def __init__(self, directory: Path, events: int) -> None:
-        self._opens = compiled(HERE / "opens.c", directory)
-        self._target = directory / "opened"
-        self._target.touch()
+    def __init__(self, directory: Path, events: int, load: Load = OPENS) -> None:
+        self._program = compiled(HERE / load.source, directory)
+        self._target = load.target(directory)
+        self._rule = load.rule.format(program=self._program, target=self._target)
         self._directory = directory
         self._events = events
 
     def rounds(self, control: ControlSocket, chosen: Sequence[Reader], count: int) -> dict[str, list[Run]]:
         """Runs all readers in turn, `count` times, each time beginning with another one."""
-        self._audit_opens(control)
+        self._audit(control)
         runs: dict[str, list[Run]] = {reader.name: [] for reader in chosen}
         for number in range(count):
             first = number % len(chosen)
@@ -78,8 +103,8 @@ class Bench:
                 )
         return runs
 
-    def _audit_opens(self, control: ControlSocket) -> None:
-        text = f"-a always,exit -F arch=b64 -S openat -F exe={self._opens} -F success=1 -k tsauditd-bench"
+    def _audit(self, control: ControlSocket) -> None:
+        text = f"{self._rule} -k tsauditd-bench"
         (command,) = parse_line(text, Place(), Names(syscall_number))
         assert command.rule is not None
         add_rule(encode(command.rule), control)
@@ -120,7 +145,7 @@ class Bench:
         before = kernel.status(control)
         reader_ns, kauditd_ns = account.cpu_ns(), on_processor(kernel_thread)
         workload = subprocess.run(
-            [self._opens, self._target, str(self._events)],
+            [self._program, self._target, str(self._events)],
             stdout=subprocess.PIPE,
             check=True,
             start_new_session=True,

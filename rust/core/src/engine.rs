@@ -164,6 +164,12 @@ impl Engine {
         }
     }
 
+    /// How many processes are remembered, and the bytes of what they run.
+    #[must_use]
+    pub fn processes(&self) -> (usize, usize) {
+        self.renderer.processes()
+    }
+
     /// Reads one datagram as received. `now`: a steady clock in milliseconds.
     pub fn packet(&mut self, datagram: &[u8], now: u64) {
         match packet(datagram) {

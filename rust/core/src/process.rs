@@ -165,16 +165,16 @@ impl Table {
         }
     }
 
-    /// The processes known.
+    /// How many processes are known.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.slots.len()
     }
 
-    /// Whether no process is known.
+    /// The bytes of what they run.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.slots.len() == 0
+    pub fn bytes(&self) -> usize {
+        self.held.bytes()
     }
 
     /// Whether a state still holds, for an event of the host `node` at `seconds`.

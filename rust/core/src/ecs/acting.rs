@@ -27,6 +27,12 @@ impl Renderer {
         self.processes.seed(system);
     }
 
+    /// How many processes are remembered, and the bytes of what they run.
+    #[must_use]
+    pub fn processes(&self) -> (usize, usize) {
+        (self.processes.count(), self.processes.bytes())
+    }
+
     /// Opens `event` and finds who acted.
     pub(super) fn open(
         &mut self,

@@ -1,0 +1,5 @@
+/* What the exec storm runs: nothing. */
+int main(void)
+{
+	return 0;
+}

@@ -1,0 +1,121 @@
+"""An exec storm beside auditd and beside auditd with laurel: CPU nanoseconds an event, by the kernel's own account.
+
+Takes the audit pid, so it needs root, and auditing that nobody else uses. See docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from beside import ENRICHED, OURS, WITH_LAUREL, missing, readers
+from borrowed import borrowed_audit
+from readers import BACKLOG_LIMIT
+from report import TSAUDITD, fail, heading, machine, median, spread, table, verdict, versions, write
+from workload import EXECS, Bench, Run, whole
+
+from tsauditd.errors import TsauditdError
+
+LAUREL_AIM = 8.0
+"""At least so many times less than auditd with laurel."""
+
+
+def main() -> int:
+    """Runs the benchmark; 0 done, 1 something failed or was not delivered, 4 not root, 130 interrupted."""
+    options = arguments()
+    if os.geteuid() != 0:
+        fail("root is needed to take the audit pid", 4)
+    if lack := missing():
+        fail(lack)
+    about = machine()
+    tools = versions(
+        {
+            "tsauditd": [TSAUDITD, "--version"],
+            "auditd": ["auditctl", "-v"],
+            "laurel": ["laurel", "--version"],
+        }
+    )
+    try:
+        with tempfile.TemporaryDirectory(prefix="tsauditd-bench-", dir=options.dir) as directory:
+            bench = Bench(Path(directory), options.events, EXECS)
+            with borrowed_audit(BACKLOG_LIMIT) as control:
+                runs = bench.rounds(control, readers(), options.rounds)
+    except TsauditdError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted; the kernel's audit is as it was", 130)
+    result = {
+        "machine": about,
+        "versions": tools,
+        "events": options.events,
+        "rounds": options.rounds,
+        "load_average_after": list(os.getloadavg()),
+        "readers": {name: [asdict(run) for run in each] for name, each in runs.items()},
+    }
+    print(heading(f"one event for each of {options.events:,} programs run", about, tools))
+    print(report(runs, options.events))
+    print(f"load average after: {', '.join(f'{value:.2f}' for value in os.getloadavg())}")
+    print(f"written: {write('storms', result)}")
+    lacking = [name for name, each in runs.items() if any(not whole(run, options.events) for run in each)]
+    if OURS in lacking:
+        fail("events are missing or not complete")
+    return 0
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--events", type=int, default=20_000, help="programs run in a round (default 20000)")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each reader (default 5)")
+    parser.add_argument("--dir", default="/var/tmp", help="where logs go, on a disk (default /var/tmp)")
+    options = parser.parse_args()
+    if options.events < 1 or options.rounds < 1:
+        parser.error("--events and --rounds must be 1 or more")
+    return options
+
+
+def report(runs: dict[str, list[Run]], events: int) -> str:
+    """The table and what it comes to."""
+    each = {name: [run.reader_ns / 1000 / events for run in done] for name, done in runs.items()}
+    middle = {name: median(values) for name, values in each.items()}
+    rows = [
+        [
+            name,
+            spread(each[name]),
+            f"{middle[name] / middle[OURS]:.1f}",
+            f"{median([run.kauditd_ns / 1000 / events for run in done]):.2f}",
+            f"{median([run.workload_cpu_ns / 1000 / events for run in done]):.1f}",
+            f"{median([run.workload_wall_ns / 1e9 for run in done]):.2f}",
+            f"{sum(run.lost for run in done)}",
+            f"{min(run.complete or 0 for run in done):,}",
+            f"{max(run.peak_mb for run in done):.1f}",
+        ]
+        for name, done in runs.items()
+    ]
+    head = [
+        "reader",
+        "CPU µs/event",
+        "/ours",
+        "kauditd",
+        "workload",
+        "wall s",
+        "lost",
+        "delivered",
+        "peak MB",
+    ]
+    text = table(head, rows)
+    text += (
+        "medians [least, most]; /ours: times tsauditd; kauditd, workload: their CPU µs an event; lost: of all rounds;\n"
+        "delivered: complete events in the round with the least; peak MB: without laurel's\n"
+    )
+    text += (
+        verdict(f"{WITH_LAUREL} / {OURS}", middle[WITH_LAUREL] / middle[OURS], LAUREL_AIM, most=False) + "\n"
+    )
+    return text + f"{ENRICHED} / {OURS}: {middle[ENRICHED] / middle[OURS]:.1f}\n"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
