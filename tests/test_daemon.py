@@ -12,6 +12,7 @@ import pytest
 from tsauditd.config import Config
 from tsauditd.daemon import Summary, listen, serve, this_host
 from tsauditd.event import ListenerCounters, SinkHealth
+from tsauditd.kernel.rules.drift import Drift
 from tsauditd.pipeline import Losses, Origin, Pipeline
 
 HERE = Origin("here", "id", "boot")
@@ -36,6 +37,9 @@ class Replay:
 
     def lost(self) -> int:
         return self.lost_records
+
+    def drift(self) -> Drift | None:
+        return None
 
     def quieten(self) -> None:
         self.did.append("quieten")

@@ -17,7 +17,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from tsauditd.event import Decoder, decoder_counters
-from tsauditd.pipeline import Losses, Origin, loss_event
+from tsauditd.kernel.rules.drift import Drift, drift_document
+from tsauditd.pipeline import Losses, Origin, loss_event, rules_event
 
 HERE = Path(__file__).parent
 LOGS = sorted([*(HERE / "captures").glob("*.log"), *(HERE / "captures").glob("*.log.gz")])
@@ -104,6 +105,15 @@ def test_losses() -> None:
             line = loss_event(lost, lost, origin, 1_700_000_000.123)
             event = json.loads(line, object_pairs_hook=distinct)
             assert [error.message for error in WHOLE.iter_errors(event)] == []
+
+
+def test_changed_rules() -> None:
+    for drift in (Drift(), Drift(moved=True), Drift(missing=("-w /x",) * 30, added=("-w /y",))):
+        line = rules_event(
+            drift.sentence, drift_document(drift), Origin("host", "id", "boot"), 1_700_000_000.123
+        )
+        event = json.loads(line, object_pairs_hook=distinct)
+        assert [error.message for error in WHOLE.iter_errors(event)] == []
 
 
 def test_categories_and_types_go_together(project: Path) -> None:

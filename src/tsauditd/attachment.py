@@ -14,8 +14,9 @@ from tsauditd.kernel.loan import Loan
 from tsauditd.kernel.netlink import ControlSocket
 from tsauditd.kernel.registration import SignalInfo
 from tsauditd.kernel.rules.decode import UnknownRule, decode
+from tsauditd.kernel.rules.drift import Drift, DriftWatch
 from tsauditd.kernel.rules.files import read_rules
-from tsauditd.kernel.rules.lists import delete_rule
+from tsauditd.kernel.rules.lists import delete_rule, list_rules
 from tsauditd.kernel.rules.load import load
 from tsauditd.kernel.rules.names import core_names
 from tsauditd.kernel.rules.rule import Command, Rule, Verb
@@ -51,6 +52,7 @@ class Attachment:
         self.registered = registered
         self.fd = receiver.fileno()
         self.early = early
+        self.watch: DriftWatch | None = None
 
     def lost(self) -> int:
         """Records that the kernel has lost since the state was taken."""
@@ -71,6 +73,10 @@ class Attachment:
             return registration.signal_info(self._control)
         except TsauditdError:
             return None
+
+    def drift(self) -> Drift | None:
+        """How the kernel's rules differ from those that were loaded, when that is new. Raises TsauditdError."""
+        return self.watch.look(list_rules(self._control)) if self.watch else None
 
     def quieten(self) -> None:
         """Puts the rules and the enabled flag back, and waits for the kernel to hand over what is in its queue.
@@ -131,7 +137,9 @@ def attach(config: Kernel, say: Callable[[str], None]) -> Attachment:
     attachment = Attachment(control, loan, receiver, early, present.status.lost, registered=registered)
     try:
         _prepare(config, control, present, loan.before, commands, registered=registered, say=say)
-        loan.taken(KernelState(control).snapshot())
+        taken = KernelState(control).snapshot()
+        loan.taken(taken)
+        attachment.watch = DriftWatch(taken.rules, core_names(), own=bool(commands))
     except BaseException:
         # What failed first is what to tell.
         with contextlib.suppress(TsauditdError):

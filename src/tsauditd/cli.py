@@ -252,11 +252,14 @@ def rules_load(file: str) -> int:
     refused the kernel's rules stay as they were, unless -c or -i stands in the file.
     """
     from tsauditd.kernel.pyroute import AuditNetlink
+    from tsauditd.kernel.rules.drift import remember
+    from tsauditd.kernel.rules.lists import list_rules
     from tsauditd.kernel.rules.load import load
 
     commands = _rules_of(file)
     with AuditNetlink() as control:
         done = load(commands, control)
+        remember(list_rules(control))
     for problem in done.problems:
         _say(problem)
     click.echo(f"{done.added} added, {done.deleted} deleted, {done.kept} as they were")
@@ -309,10 +312,13 @@ def rules_delete(everything: bool, key: str | None) -> None:
         message = "say which rules to delete: --key KEY or --all"
         raise UsageError(message)
     from tsauditd.kernel.pyroute import AuditNetlink
-    from tsauditd.kernel.rules.lists import delete_all
+    from tsauditd.kernel.rules.drift import remember
+    from tsauditd.kernel.rules.lists import delete_all, list_rules
 
     with AuditNetlink() as control:
-        click.echo(f"{delete_all(control, key)} deleted")
+        deleted = delete_all(control, key)
+        remember(list_rules(control))
+    click.echo(f"{deleted} deleted")
 
 
 @rules.command("suggest", epilog="Example: tsauditd rules suggest /var/log/audit")

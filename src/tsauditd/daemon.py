@@ -20,6 +20,7 @@ from tsauditd.config import Config, FileOutput
 from tsauditd.errors import NoAudit, NotPrivileged, TsauditdError
 from tsauditd.event import Listener, ListenerCounters, listener_counters
 from tsauditd.journal import Journal
+from tsauditd.kernel.rules.drift import Drift, drift_document
 from tsauditd.live import LiveSessions, state_path
 from tsauditd.outputs import Outputs
 from tsauditd.own import OwnRecords
@@ -30,6 +31,9 @@ from tsauditd.sinks import Actions, Commands
 
 _TICK = 1.0
 """Seconds between two looks at the kernel's count of lost records."""
+
+_TICKS_BETWEEN_RULES = 10
+"""Ticks between two looks at the kernel's rules."""
 
 _PATIENCE = 2.0
 """Seconds that a slow reader gets at the end to take what waits for it."""
@@ -52,6 +56,9 @@ class Source(Protocol):
 
     def lost(self) -> int:
         """Records that the kernel has lost since the source was opened."""
+
+    def drift(self) -> Drift | None:
+        """How the kernel's rules differ from those that were loaded, when that is new."""
 
     def quieten(self) -> None:
         """Puts rules and the enabled flag back, so that no more events arise, and waits for the kernel's queue."""
@@ -246,6 +253,7 @@ async def serve(
     listener.start()
     loop.add_reader(listener.fileno(), batch)
     loop.add_reader(listener.raw_fileno(), raw_batch)
+    ticks = 0
     manager.ready("reading the kernel's audit records")
     try:
         while not stop.is_set():
@@ -254,6 +262,9 @@ async def serve(
             except TimeoutError:
                 tell()
                 manager.alive()
+                ticks += 1
+                if ticks % _TICKS_BETWEEN_RULES == 0 and (drift := source.drift()) is not None:
+                    pipeline.tell_rules(drift.sentence, drift_document(drift))
     finally:
         manager.stopping()
         loop.remove_reader(listener.fileno())

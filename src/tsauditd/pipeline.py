@@ -61,6 +61,22 @@ def loss_event(new: Losses, total: Losses, origin: Origin, when: float) -> bytes
     ECS has no kind of its own for it: `pipeline_error` would mark this event as damaged, which it is not.
     """
     lost = {f.name: getattr(new, f.name) for f in fields(new) if getattr(new, f.name)}
+    totals = {f.name: getattr(total, f.name) for f in fields(total)}
+    meaning = ("process", "info", "audit-records-lost", "failure")
+    return _own_event(meaning, new.sentence, {"lost": {**lost, "total": totals}}, origin, when)
+
+
+def rules_event(reason: str, rules: Mapping[str, object], origin: Origin, when: float) -> bytes:
+    """The event that tells that the kernel's rules are no longer, or again, those that were loaded."""
+    meaning = ("configuration", "change", "audit-rules-changed", "success")
+    return _own_event(meaning, reason, {"rules": rules}, origin, when)
+
+
+def _own_event(
+    meaning: tuple[str, str, str, str], reason: str, ours: Mapping[str, object], origin: Origin, when: float
+) -> bytes:
+    """One JSON line. meaning: category, type, action, outcome. ours: what stands under tsauditd."""
+    category, kind, action, outcome = meaning
     host = {"name": origin.host_name, "id": origin.host_id, "boot": {"id": origin.boot_id}}
     document = {
         "@timestamp": datetime.fromtimestamp(when, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
@@ -69,15 +85,15 @@ def loss_event(new: Losses, total: Losses, origin: Origin, when: float) -> bytes
             "kind": "event",
             "module": "auditd",
             "dataset": "auditd.event",
-            "category": ["process"],
-            "type": ["info"],
-            "action": "audit-records-lost",
-            "outcome": "failure",
-            "reason": new.sentence,
+            "category": [category],
+            "type": [kind],
+            "action": action,
+            "outcome": outcome,
+            "reason": reason,
         },
         "host": _present(host),
         "service": {"type": "auditd"},
-        "tsauditd": {"lost": {**lost, "total": {f.name: getattr(total, f.name) for f in fields(total)}}},
+        "tsauditd": ours,
     }
     return json.dumps(_present(document), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
@@ -177,6 +193,14 @@ class Pipeline:
             counts = {f.name: getattr(new, f.name) for f in fields(new) if getattr(new, f.name)}
             return self._own.lost(counts).line
         return loss_event(new, total, self._origin, self._wall())
+
+    def tell_rules(self, reason: str, rules: Mapping[str, object]) -> None:
+        """Tells each stream of events, and standard error, that the kernel's rules have changed, and how."""
+        self._say(reason)
+        line = rules_event(reason, rules, self._origin, self._wall())
+        for outlet in self._outlets:
+            if outlet.sink.takes == "events":
+                outlet.sink.write(line)
 
     def close(self, patience: float) -> None:
         """Closes every sink, giving each at most `patience` seconds to write out what waits."""
