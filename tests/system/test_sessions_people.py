@@ -6,9 +6,12 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from live import PATIENCE_S, events, running, wait_until
 from sessions import told
 
@@ -149,3 +152,15 @@ def test_rows_are_the_events_of_the_sessions(lived: Views, place: Path) -> None:
         login = Counter(first) - wanted[name]
         assert proofs - login == wanted[name], name
         assert max(proofs.values()) == 1
+
+
+def test_the_daemon_writes_what_the_schema_says(lived: Views, place: Path) -> None:
+    schema = json.loads((resources.files("tsauditd") / "schema" / "session.schema.json").read_text())
+    validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    for line in (place / "sessions.json").read_bytes().splitlines():
+        validator.validate(json.loads(line))
+    assert all("entity_id" in row["process"] for view in of_ssh(lived) for row in commands(view))
+
+
+def commands(view: View) -> list[dict[str, Any]]:
+    return [row for row in view.rows.values() if row["kind"] == "command"]
