@@ -43,7 +43,7 @@ def test_every_kind_of_value(tmp_path: Path) -> None:
         ("[kernel]\nbacklog_limit = 1", "kernel.backlog_limit must be from 64 to 1048576, not 1"),
         ("[output]\npath = 5", "output is a list of tables: write [[output]] for each"),
         ("output = []", "0 outputs: give 1 to 16"),
-        ("[[output]]\npath = '/x'", "an output has no type: known are stdout, file, raw"),
+        ("[[output]]\npath = '/x'", "an output has no type: known are stdout, file, raw, syslog"),
         ("[[output]]\ntype = 'files'", "an output has the unknown type 'files'"),
         ("[[output]]\ntype = 'file'\npath = 5", "output.path must be a text in quotes, not 5"),
         ("[[output]]\ntype = 'file'\npath = 'x'", "output.path must begin with /, not be 'x'"),
@@ -61,6 +61,7 @@ def test_every_kind_of_value(tmp_path: Path) -> None:
             "[[output]]\ntype = 'file'\ndisk_full_action = 'exec rm'",
             "output.disk_full_action must be ignore, ",
         ),
+        ("[[output]]\ntype = 'syslog'\naddress = 'collector'", "output.address must be unix:/PATH, udp://"),
         (
             "[[output]]\ntype = 'raw'\n[[output]]\ntype = 'raw'\npath = '/x'\nformat = 'enriched'",
             "outputs of type raw must have the same format",

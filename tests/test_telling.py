@@ -40,6 +40,7 @@ DATA: dict[str, Any] = {
             "waiting_bytes": 3,
             "written_bytes": 4,
             "dropped": 1,
+            "cut": 0,
             "error": "No space left on device",
         }
     ],

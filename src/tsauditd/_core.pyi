@@ -9,6 +9,7 @@ from typing import final
 __all__ = [
     "Decoder",
     "Listener",
+    "SyslogFormat",
     "__version__",
     "record_type_name",
     "record_type_number",
@@ -151,3 +152,16 @@ class Listener:
         """Reads what the socket still holds (at most for a second, if it does not become empty), ends the open
         events, stops the thread and joins it. What is finished is still there to take(). Harmless a second time.
         Dropping the object does the same."""
+
+@final
+class SyslogFormat:
+    """JSON lines as syslog messages, of RFC 5424 or 3164."""
+
+    def __new__(
+        cls, *, facility: int, old: bool, host: str, pid: int, ahead: int, longest: int, counted: bool
+    ) -> SyslogFormat:
+        """old: RFC 3164. host: empty leaves it out. ahead: seconds of local time before UTC. longest: bytes of a
+        message. counted: each begins with its length (RFC 6587)."""
+
+    def messages(self, lines: bytes, /) -> tuple[bytes, list[int], int]:
+        """A message for each line: all of them in a row, where each ends, and how many were cut."""

@@ -9,6 +9,7 @@ from typing import Protocol, TypedDict, cast
 from tsauditd._core import (
     Decoder,
     Listener,
+    SyslogFormat,
     record_type_name,
     record_type_number,
     syscall_name,
@@ -24,6 +25,7 @@ __all__ = [
     "ListenerCounters",
     "Sink",
     "SinkHealth",
+    "SyslogFormat",
     "decoder_counters",
     "listener_counters",
     "record_type_name",

@@ -26,6 +26,7 @@ pub mod process;
 pub mod raw;
 pub mod record;
 pub mod scan;
+pub mod syslog;
 pub mod system;
 pub mod tables;
 pub mod talkers;

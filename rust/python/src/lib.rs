@@ -17,6 +17,7 @@ mod proc;
 mod reader;
 mod runtimes;
 mod sockets;
+mod syslog;
 mod system;
 
 use pyo3::prelude::*;
@@ -55,5 +56,6 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(record_type_number, module)?)?;
     module.add_function(wrap_pyfunction!(record_type_name, module)?)?;
     module.add_class::<decoder::Decoder>()?;
+    module.add_class::<syslog::SyslogFormat>()?;
     module.add_class::<listener::Listener>()
 }

@@ -9,6 +9,7 @@ from tsauditd.config.model import (
     Output,
     RawOutput,
     StdoutOutput,
+    SyslogOutput,
 )
 from tsauditd.config.toml import DEFAULT_PATH, load_config, override
 
@@ -22,6 +23,7 @@ __all__ = [
     "Output",
     "RawOutput",
     "StdoutOutput",
+    "SyslogOutput",
     "load_config",
     "override",
 ]

@@ -13,6 +13,16 @@ ACTION = re.compile(r"ignore|syslog|rotate|suspend|single|halt|exec /\S.*")
 SIZE_ACTION = re.compile(r"ignore|syslog|rotate|suspend|exec /\S.*")
 
 
+ADDRESS = re.compile(r"unix:/\S+|(udp|tcp|tls)://([^\s:/\[\]]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
+"""Where a syslog collector is."""
+
+
+_FACILITY_NAMES = "kern user mail daemon auth syslog lpr news uucp cron authpriv ftp ntp audit alert clock"
+
+FACILITIES = (*_FACILITY_NAMES.split(), *(f"local{number}" for number in range(8)))
+"""By number (RFC 5424, table 1)."""
+
+
 def _between(default: int, least: int, most: int) -> int:
     return field(default=default, metadata={"least": least, "most": most})
 
@@ -175,7 +185,45 @@ class RawOutput(FileOutput):
     """Whether names are added after 0x1D, as auditd's log_format ENRICHED does."""
 
 
-OUTPUT_TYPES: dict[str, type[Output]] = {kind.type: kind for kind in (StdoutOutput, FileOutput, RawOutput)}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyslogOutput(Output):
+    """[[output]] type = "syslog"."""
+
+    type: ClassVar[str] = "syslog"
+
+    address: str = _like(
+        "unix:/dev/log", ADDRESS, "unix:/PATH, udp://HOST:PORT, tcp://HOST:PORT or tls://HOST:PORT"
+    )
+    """The collector."""
+
+    format: str = _one_of("auto", "auto", "rfc5424", "rfc3164")
+    """`auto`: RFC 3164 to the local socket, which expects it, 5424 elsewhere."""
+
+    facility: str = _one_of("authpriv", *FACILITIES)
+    """The facility of RFC 5424."""
+
+    max_bytes: int = _between(0, 0, 1 << 20)
+    """The longest message; 0: what the transport takes."""
+
+    resend_bytes: int = _between(16 << 20, 0, 64 << 20)
+    """How much of what was sent last is sent again after a connection broke: no acknowledgement says what arrived."""
+
+    ca_file: str = ""
+    """The certificates that a TLS collector's is checked against; empty: the system's."""
+
+    certificate_file: str = ""
+    """Our own certificate, if the collector asks for one."""
+
+    key_file: str = ""
+    """Its private key; empty: it is in certificate_file."""
+
+    server_name: str = ""
+    """The name that the collector's certificate must have; empty: the host of the address."""
+
+
+_TYPES: tuple[type[Output], ...] = (StdoutOutput, FileOutput, RawOutput, SyslogOutput)
+
+OUTPUT_TYPES: dict[str, type[Output]] = {kind.type: kind for kind in _TYPES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,13 @@
 """Where lines go: each sink in its own file, with its bounded queue, its policy when full and its counters."""
 
-from tsauditd.config import FileOutput, Output, RawOutput, StdoutOutput
+from tsauditd.config import FileOutput, Output, RawOutput, StdoutOutput, SyslogOutput
 from tsauditd.event import Sink
 from tsauditd.sinks.action import Actions, Commands
 from tsauditd.sinks.descriptor import Loop
 from tsauditd.sinks.file import FileWriter
 from tsauditd.sinks.queue import QueueSink
 from tsauditd.sinks.stdout import open_stdout
+from tsauditd.sinks.syslog import SyslogWriter
 
 __all__ = ["Actions", "Commands", "Loop", "open_sink"]
 
@@ -17,10 +18,15 @@ def open_sink(output: Output, loop: Loop, actions: Actions) -> Sink:
         sink = open_stdout(loop, output.queue_bytes)
         sink.takes = output.lines
         return sink
+    drop_oldest = output.when_full == "drop-oldest"
+    if isinstance(output, SyslogOutput):
+        return QueueSink(
+            SyslogWriter(output), output.queue_bytes, takes=output.lines, drop_oldest=drop_oldest
+        )
     assert isinstance(output, FileOutput)
     return QueueSink(
         FileWriter(output, actions),
         output.queue_bytes,
         takes="records" if isinstance(output, RawOutput) else output.lines,
-        drop_oldest=output.when_full == "drop-oldest",
+        drop_oldest=drop_oldest,
     )

@@ -1,0 +1,188 @@
+"""Syslog over every transport, to sockets of this process; TLS with certificates made for the test."""
+
+import json
+import socket
+import ssl
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from tsauditd.config import SyslogOutput
+from tsauditd.errors import BadConfiguration
+from tsauditd.sinks.syslog import SyslogWriter
+
+PATIENCE_S = 60.0
+
+
+def line(number: int, more: str = "") -> bytes:
+    event = {"@timestamp": "2024-05-01T10:30:00.123Z", "event": {"id": f"1.2:{number}", "outcome": "success"}}
+    return json.dumps({**event, "more": more}, separators=(",", ":")).encode() + b"\n"
+
+
+def server(kind: socket.SocketKind = socket.SOCK_STREAM) -> tuple[socket.socket, int]:
+    made = socket.socket(socket.AF_INET, kind)
+    made.settimeout(PATIENCE_S)
+    made.bind(("127.0.0.1", 0))
+    if kind == socket.SOCK_STREAM:
+        made.listen()
+    return made, made.getsockname()[1]
+
+
+def counted(stream: socket.socket, messages: int) -> list[bytes]:
+    """So many messages of a stream, by their counted octets."""
+    stream.settimeout(PATIENCE_S)
+    found: list[bytes] = []
+    got = b""
+    while len(found) < messages:
+        head, blank, rest = got.partition(b" ")
+        if blank and len(rest) >= int(head):
+            found.append(rest[: int(head)])
+            got = rest[int(head) :]
+        else:
+            part = stream.recv(1 << 16)
+            assert part, "the stream has ended"
+            got += part
+    assert got == b""
+    return found
+
+
+def test_udp_one_datagram_each() -> None:
+    collector, port = server(socket.SOCK_DGRAM)
+    writer = SyslogWriter(SyslogOutput(address=f"udp://127.0.0.1:{port}", facility="local3"))
+    assert writer.write(line(1) + line(2), 0) == len(line(1) + line(2))
+    for number in (1, 2):
+        head, _, message = collector.recv(1 << 16).partition(b"] ")
+        assert head.startswith(b"<158>1 2024-05-01T10:30:00.123Z ")
+        assert head.endswith(f'[tsauditd@32473 id="1.2:{number}" outcome="success"'.encode())
+        assert message + b"\n" == line(number)
+    writer.close()
+    collector.close()
+
+
+def test_the_local_socket_gets_its_own_form(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind(str(tmp_path / "log"))
+        writer = SyslogWriter(SyslogOutput(address=f"unix:{tmp_path}/log"))
+        writer.write(line(1), 0)
+        head, _, message = log.recv(1 << 16).partition(b": ")
+        assert head.startswith(b"<86>")
+        assert b" tsauditd[" in head
+        assert message + b"\n" == line(1)
+        writer.close()
+
+
+def test_tcp_and_what_was_sent_last_again_after_a_break() -> None:
+    collector, port = server()
+    writer = SyslogWriter(SyslogOutput(address=f"tcp://127.0.0.1:{port}", resend_bytes=len(line(1)) + 1))
+    for number in (1, 2, 3):
+        writer.write(line(number), 0)
+    first = collector.accept()[0]
+    assert [one.rpartition(b"] ")[2] + b"\n" for one in counted(first, 3)] == [line(n) for n in (1, 2, 3)]
+    first.close()
+
+    def until_it_is_noticed() -> None:
+        while True:
+            writer.tick()
+
+    with pytest.raises(ConnectionResetError):
+        until_it_is_noticed()
+    writer.write(line(4), 0)
+    again = collector.accept()[0]
+    assert [one.rpartition(b"] ")[2] + b"\n" for one in counted(again, 3)] == [line(n) for n in (2, 3, 4)]
+    again.close()
+    writer.close()
+    collector.close()
+
+
+def test_a_collector_that_is_not_there_is_told() -> None:
+    collector, port = server()
+    collector.close()
+    writer = SyslogWriter(SyslogOutput(address=f"tcp://127.0.0.1:{port}"))
+    with pytest.raises(ConnectionRefusedError):
+        writer.write(line(1), 0)
+    writer.close()
+
+
+def test_a_message_that_is_too_long_stays_json() -> None:
+    collector, port = server(socket.SOCK_DGRAM)
+    writer = SyslogWriter(SyslogOutput(address=f"udp://127.0.0.1:{port}"))
+    long = line(1, "x" * 70_000)
+    writer.write(long, 0)
+    message = json.loads(collector.recv(1 << 17).partition(b"] ")[2])
+    assert message["event"]["id"] == "1.2:1"
+    assert message["tsauditd"] == {"cut_bytes": len(long) - 1}
+    assert writer.cut == 1
+    writer.close()
+    collector.close()
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ca.pem, and server.pem for the name collector.example signed by it."""
+    where = tmp_path_factory.mktemp("certificates")
+    steps = """
+req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=test -days 2
+req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=x -addext subjectAltName=DNS:collector.example
+x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.crt -days 2 -copy_extensions copy
+"""
+    for words in steps.strip().splitlines():
+        subprocess.run(["openssl", *words.split()], cwd=where, check=True, capture_output=True)
+    (where / "server.pem").write_bytes(
+        (where / "server.key").read_bytes() + (where / "server.crt").read_bytes()
+    )
+    return where
+
+
+def tls_server(certificates: Path) -> tuple[ssl.SSLSocket, int]:
+    plain, port = server()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "server.pem")
+    return context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False), port
+
+
+def accept(collector: ssl.SSLSocket, got: list[bytes]) -> None:
+    stream, _ = collector.accept()
+    with stream:
+        stream.settimeout(PATIENCE_S)
+        try:
+            stream.do_handshake()
+            got += counted(stream, 1)
+        except OSError:
+            got.append(b"refused")
+
+
+@pytest.mark.parametrize(
+    ("ca", "name", "arrives"),
+    [
+        ("ca.pem", "collector.example", True),
+        ("ca.pem", "another.example", False),
+        ("", "collector.example", False),
+    ],
+)
+def test_tls_checks_the_certificate(certificates: Path, ca: str, name: str, arrives: bool) -> None:
+    collector, port = tls_server(certificates)
+    got: list[bytes] = []
+    thread = threading.Thread(target=accept, args=(collector, got))
+    thread.start()
+    authority = str(certificates / ca) if ca else ""
+    writer = SyslogWriter(
+        SyslogOutput(address=f"tls://127.0.0.1:{port}", ca_file=authority, server_name=name)
+    )
+    if arrives:
+        writer.write(line(1), 0)
+    else:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            writer.write(line(1), 0)
+    thread.join(PATIENCE_S)
+    writer.close()
+    collector.close()
+    assert got[0].endswith(line(1).rstrip()) if arrives else got == [b"refused"]
+
+
+def test_a_certificate_that_cannot_be_read_is_told() -> None:
+    with pytest.raises(BadConfiguration, match=r"certificates \(/missing\): No such file"):
+        SyslogWriter(SyslogOutput(address="tls://127.0.0.1:1", ca_file="/missing"))
+    with pytest.raises(BadConfiguration, match="0 is not a port"):
+        SyslogWriter(SyslogOutput(address="udp://127.0.0.1:0"))
