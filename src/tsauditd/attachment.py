@@ -13,6 +13,7 @@ from tsauditd.kernel import registration
 from tsauditd.kernel.loan import Loan
 from tsauditd.kernel.netlink import ControlSocket
 from tsauditd.kernel.registration import SignalInfo
+from tsauditd.kernel.report import listeners
 from tsauditd.kernel.rules.decode import UnknownRule, decode
 from tsauditd.kernel.rules.drift import Drift, DriftWatch
 from tsauditd.kernel.rules.files import read_rules
@@ -24,6 +25,9 @@ from tsauditd.kernel.state import KernelState, Snapshot
 from tsauditd.kernel.status import set_backlog_limit, set_enabled, status
 
 NO_RULES = "none"
+
+_JOURNAL = "systemd-journal"
+"""The command name of journald, as the kernel cuts it at 15 bytes."""
 
 _DRAIN_SECONDS = 1.0
 """How long the kernel gets at the end to hand over what waits in its queue."""
@@ -126,6 +130,11 @@ def attach(config: Kernel, say: Callable[[str], None]) -> Attachment:
     except BaseException:
         control.close()
         raise
+    if any((each["name"] or "").startswith(_JOURNAL) for each in listeners()):
+        say(
+            "journald reads every audit record too, which costs more than an audit daemon: to stop it"
+            " systemctl disable --now systemd-journald-audit.socket, or Audit=no in journald.conf, and restart journald"
+        )
     room = registration.receive_buffer(receiver)
     if room < config.receive_buffer:
         say(
@@ -156,7 +165,10 @@ def _receiver(config: Kernel, say: Callable[[str], None]) -> tuple[socket.socket
         except registration.PidTaken as taken:
             receiver.close()
             holder = f"{taken.holder_name or 'a process'} (pid {taken.holder_pid})"
-            say(f"{holder} has the audit pid: reading the multicast group beside it")
+            say(
+                f"{holder} has the audit pid: reading the multicast group beside it"
+                " (to take its place stop it first: auditctl --signal TERM)"
+            )
         except BaseException:
             receiver.close()
             raise

@@ -1,6 +1,7 @@
 """The daemon beside another one that has the audit pid: auditd, or a second tsauditd."""
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,8 +49,9 @@ def test_beside_auditd(untouched: Snapshot, flood: str, flood_rules: Path, tmp_p
         theirs = state()
         words = ["--output", str(output), "--rules", str(flood_rules)]
         with running(tmp_path, *words, key="flood", observe=True) as daemon:
+            place = f"auditd (pid {pid}) has the audit pid: reading the multicast group beside it"
             assert daemon.said == [
-                f"tsauditd: auditd (pid {pid}) has the audit pid: reading the multicast group beside it"
+                f"tsauditd: {place} (to take its place stop it first: auditctl --signal TERM)"
             ]
             assert status().pid == pid
             subprocess.run([flood, "open", "5000", prefix], check=True, timeout=PATIENCE_S)
@@ -102,3 +104,26 @@ def test_observing_leaves_the_audit_pid_alone(
         summary = daemon.stop()
         assert daemon.said == [summary]
     assert opened(events(output), prefix) == numbers(100)
+
+
+JOURNAL = """
+import ctypes, socket, sys
+ctypes.CDLL(None).prctl(15, b"systemd-journald", 0, 0, 0)  # PR_SET_NAME
+group = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 9)
+group.bind((0, 1))
+print("listening", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_journald_beside_it_is_told_with_the_remedy(untouched: Snapshot, tmp_path: Path) -> None:
+    """A process of journald's name in the multicast group, which is all that journald's audit socket is."""
+    words = [sys.executable, "-c", JOURNAL]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as journal:
+        assert journal.stdout is not None
+        assert journal.stdout.readline() == b"listening\n"
+        with running(tmp_path) as daemon:
+            told = [line for line in daemon.said if "journald reads every audit record too" in line]
+            assert len(told) == 1
+            assert "systemctl disable --now systemd-journald-audit.socket" in told[0]
+            daemon.stop()
