@@ -112,6 +112,7 @@ async def _run(load: Callable[[], Config], say: Callable[[str], None]) -> int:
         try:
             for line in privileges.lost():
                 say(line)
+            watch = privileges.SocketsWatch(say)
             sessions = _sessions(config, pipeline, origin, say)
             listener = listen(source, config, origin)
             service = Service(source, listener, pipeline, outputs, config, load=load, say=say)
@@ -126,7 +127,7 @@ async def _run(load: Callable[[], Config], say: Callable[[str], None]) -> int:
                     loop.add_signal_handler(number, react)
                 for number in _END:
                     loop.add_signal_handler(number, service.ask_end, stop)
-                summary = await serve(source, pipeline, listener, stop, service.end, sessions)
+                summary = await serve(source, pipeline, listener, stop, service.end, sessions, watch)
             finally:
                 service.close()
         finally:
@@ -217,6 +218,7 @@ async def serve(
     stop: asyncio.Event,
     last: Callable[[], None],
     sessions: LiveSessions | None = None,
+    watch: privileges.SocketsWatch | None = None,
 ) -> Summary:
     """Delivers the source's events until `stop` is set, then everything that is still on its way.
 
@@ -246,6 +248,8 @@ async def serve(
             if new := dataclasses.replace(pipeline.losses - before, dropped=0):
                 sessions.lost(new.sentence, new.kernel + new.overrun + new.gap)
             sessions.tick()
+        if watch is not None:
+            watch.look(counters["looks_off"])
         if counters["ended"] or pipeline.finished:
             stop.set()
 

@@ -34,10 +34,10 @@ def probe(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def watching(tmp_path: Path, etc: Path, probe: Path, *environment: str) -> Iterator[Daemon]:
-    """The daemon with this /etc, which gives the probe's starts."""
+def watching(tmp_path: Path, etc: Path, probe: Path, *environment: str, rule: str = "") -> Iterator[Daemon]:
+    """The daemon with this /etc, which gives the probe's starts, or what another rule says."""
     rules = tmp_path / "probe.rules"
-    rules.write_text(f"-a always,exit -F arch=b64 -S execve -F exe={probe} -k probe\n")
+    rules.write_text(rule or f"-a always,exit -F arch=b64 -S execve -F exe={probe} -k probe\n")
     through = [*WITH_ETC, str(etc), "env", *environment]
     words = ["--rules", str(rules), "--output", str(tmp_path / "out.json")]
     with running(tmp_path, *words, key="probe", through=through) as daemon:
@@ -101,6 +101,34 @@ def test_an_account_has_its_name_from_its_first_event_to_its_last(
     removed = [e for e in events(tmp_path / "out.json") if e["event"]["action"] == "deleted-user-account"]
     told = {(e["user"]["target"].get("id"), e["user"]["target"].get("name")) for e in removed}
     assert told >= {(f"{uid}", f"mid{uid}") for uid in ids}
+
+
+def test_a_process_that_goes_on_gets_the_new_name(
+    untouched: Snapshot, tmp_path: Path, etc: Path, probe: Path
+) -> None:
+    shutil.copy("/bin/sh", probe)
+    rule = f"-a always,exit -F arch=b64 -S openat -F exe={probe} -F path=/dev/null -k probe\n"
+    with watching(tmp_path, etc, probe, rule=rule) as daemon:
+        script(daemon, probe, "useradd -M -u 61000 old61000")
+        with subprocess.Popen(
+            ["setpriv", "--reuid", "61000", str(probe)], stdin=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdin
+
+            def look(times: int) -> None:
+                before = len(probed(tmp_path))
+                for count in range(before + 1, before + 1 + times):
+                    print("read line </dev/null", file=process.stdin, flush=True)
+                    wait_until(lambda: len(probed(tmp_path)) >= count, "the probe has looked")  # noqa: B023
+
+            look(4)
+            # usermod wants nobody to run as that user: where it runs, nobody is seen to.
+            rename = "unshare --pid --fork --mount-proc usermod -l new61000 old61000"
+            script(daemon, probe, f"sleep 0.02; {rename}; sleep 0.02")
+            look(4)
+            process.stdin.close()
+        daemon.stop()
+    assert [event["user"]["name"] for event in probed(tmp_path)] == ["old61000"] * 4 + ["new61000"] * 4
 
 
 def test_accounts_made_without_a_word_are_noticed(

@@ -1,6 +1,8 @@
 """The daemon with each capability taken away in turn: what is lost is told once, and the rest works."""
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,8 @@ from live import PATIENCE_S, Event, events, opened, running, wait_until
 from tsauditd.kernel.state import Snapshot
 
 pytestmark = pytest.mark.system
+
+WORKLOAD = Path(__file__).resolve().parent / "workload"
 
 # docs/privileges.md: these are all that it needs.
 NEEDED = ("audit_control", "audit_read", "sys_ptrace", "dac_read_search", "net_admin")
@@ -36,7 +40,7 @@ def lived(tmp_path: Path, flood: str, flood_rules: Path, through: list[str]) -> 
     return [event for event in found if event.get("process", {}).get("executable") == flood], said
 
 
-@pytest.mark.parametrize("needless", ["all but these", "audit_read"])
+@pytest.mark.parametrize("needless", ["all but these", "audit_read", "dac_read_search"])
 def test_nothing_is_said_when_nothing_is_lost(
     untouched: Snapshot, tmp_path: Path, flood: str, flood_rules: Path, needless: str
 ) -> None:
@@ -61,10 +65,56 @@ def test_without_ptrace_programs_are_known_from_their_start_on(
     assert {event["process"]["executable"] for event in found} == {flood}
 
 
-def test_without_dac_read_search(untouched: Snapshot, tmp_path: Path, flood: str, flood_rules: Path) -> None:
-    _, said = lived(tmp_path, flood, flood_rules, bounded("-dac_read_search", "-dac_override"))
+def connected(tmp_path: Path, through: list[str], lines: int = 1) -> tuple[Event, tuple[str, int], list[str]]:
+    """The event of a connect, the address that the other end saw, and what the daemon said but for its summary."""
+    client, output, rules = tmp_path / "client", tmp_path / "out.json", tmp_path / "connect.rules"
+    shutil.copy(os.path.realpath("/bin/nc"), client)
+    rules.write_text(f"-a always,exit -F arch=b64 -S connect -F exe={client} -k connect\n")
+    words = ["--output", str(output), "--rules", str(rules)]
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        running(tmp_path, *words, key="connect", through=through) as daemon,
+    ):
+        port = server.getsockname()[1]
+        with subprocess.Popen([client, "127.0.0.1", str(port)], stdin=subprocess.PIPE) as process:
+            accepted, address = server.accept()
+            wait_until(lambda: f'"port":{port}'.encode() in output.read_bytes(), "the connect is told")
+            wait_until(lambda: len(daemon.said) >= lines, "the daemon says what is lost")
+            accepted.close()
+            process.communicate(timeout=PATIENCE_S)
+        said = daemon.said
+        daemon.stop()
+    there = {"ip": "127.0.0.1", "address": "127.0.0.1", "port": port}
+    (event,) = [one for one in events(output) if one.get("destination") == there]
+    return event, address, said
+
+
+def test_without_ptrace_the_other_end_of_a_connection_is_unknown(untouched: Snapshot, tmp_path: Path) -> None:
+    event, _, said = connected(tmp_path, bounded("-sys_ptrace"))
     (line,) = said
-    assert line.startswith("tsauditd: without CAP_DAC_READ_SEARCH ")
+    assert line.startswith("tsauditd: without CAP_SYS_PTRACE ")
+    assert "connections" in line
+    assert (event["tsauditd"]["endpoint"], event.get("source")) == ("unknown", None)
+
+
+def test_a_filter_that_forbids_looks_at_sockets_is_told_once(untouched: Snapshot, tmp_path: Path) -> None:
+    forbid, pidfd_getfd = tmp_path / "forbid", "438"
+    subprocess.run(["cc", "-o", forbid, WORKLOAD / "forbid.c"], check=True)
+    event, _, said = connected(tmp_path, [str(forbid), pidfd_getfd])
+    (line,) = said
+    assert "refuses pidfd_getfd" in line
+    assert (event["tsauditd"]["endpoint"], event.get("source")) == ("unknown", None)
+
+
+@pytest.mark.parametrize(("needless", "lines"), [("all but these", 0), ("net_admin", 1)])
+def test_both_ends_are_known_with_these_alone(
+    untouched: Snapshot, tmp_path: Path, needless: str, lines: int
+) -> None:
+    kept = [f"+{name}" for name in NEEDED if name != needless]
+    event, (ip, port), said = connected(tmp_path, bounded("-all", *kept), lines)
+    assert len(said) == lines
+    assert event["tsauditd"]["endpoint"] == "pidfd"
+    assert event["source"] == {"ip": ip, "address": ip, "port": port}
 
 
 def test_without_net_admin_the_buffer_is_smaller(
