@@ -149,3 +149,10 @@ def test_a_file_is_put_in_place_whole(tmp_path: Path) -> None:
     write_private(str(path), "two\n", 0o640)
     assert path.read_text() == "two\n"
     assert [entry.name for entry in path.parent.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("path", ["/proc/status.sock", f"/tmp/{'x' * 120}"])
+def test_a_door_that_cannot_be_made_says_where(path: str) -> None:
+    with pytest.raises(OSError) as caught:  # noqa: PT011
+        listen(path, None)
+    assert (caught.value.filename, bool(caught.value.strerror)) == (path, True)

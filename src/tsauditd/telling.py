@@ -193,6 +193,8 @@ def listen(path: str, group: int | None) -> socket.socket | None:
         before = os.umask(0o177)
         try:
             door.bind(path)
+        except OSError as error:  # Python does not say which file
+            raise OSError(error.errno, error.strerror or str(error), path) from None
         finally:
             os.umask(before)
         if group is not None:
