@@ -1,6 +1,7 @@
 """`tsauditd convert` against `ausearch -i` on the same log: CPU seconds, megabytes and events a second.
 
-Only the storm, a log that auditd writes for it, needs root and audit that nobody uses. See docs/benchmarks.md.
+Only the logs that auditd writes for it (web server, build, storm) need root and audit that nobody uses. See
+docs/benchmarks.md.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
+from busy import BUILD, WEB, write_busy
 from multiply import captures, write_log
 from storm import write_storm
 
@@ -39,32 +40,33 @@ class Kind:
 
 
 KINDS = {
-    "storm": Kind(
-        "storm",
-        "ausearch looks through thousands of open events for each record; a tenth as dense, this log would be"
-        " near the sparse ones",
+    "web": Kind(
+        "web server",
+        "ausearch looks through thousands of open events for each record",
         runs=5,
         judged=True,
     ),
+    "build": Kind("build", "as the web server, with more different records", runs=5, judged=True),
+    "storm": Kind(
+        "open() storm", "as the web server; as dense as one program can make a log", runs=5, judged=True
+    ),
     "raw": Kind(
-        "sparse raw",
-        "ausearch has few events open at a time and finds every user: its best case, and far from the aim",
+        "made, sparse raw",
+        "ausearch has few events open at a time and finds every user: its best case",
         ("--resolve",),
         judged=True,
     ),
-    "enriched": Kind(
-        "sparse enriched",
-        "as sparse raw, and the log has the names with it: its best case too, and far from the aim",
-        judged=True,
-    ),
+    "enriched": Kind("made, sparse enriched", "as above, and the log has the names with it", judged=True),
     "foreign": Kind(
-        "foreign",
+        "made, foreign",
         "ausearch asks the system for an unknown user again and again: this measures nsswitch, not reading",
         ("--resolve",),
         short_for_ausearch=True,
     ),
 }
-"""The storm is first: whether audit can be borrowed shows at once."""
+"""First those that auditd itself writes here: whether audit can be borrowed shows at once."""
+
+_BUSY = {"web": WEB, "build": BUILD}
 
 _STAMP = re.compile(rb"^(?:node=\S+ )?type=\S+ msg=audit\((\d+)\.(\d+):(\d+)\)")
 
@@ -92,9 +94,12 @@ class Log:
 def make_logs(word: str, directory: Path, size: int, ausearch_size: int) -> list[Log]:
     """The log that both read, and where ausearch gets a smaller one also the long one for ours. Sizes in MB.
 
-    Raises TsauditdError when the storm cannot be had.
+    Raises TsauditdError when a log that auditd is to write cannot be had.
     """
     path = directory / "audit.log"
+    if word in _BUSY:
+        write_busy(_BUSY[word], path, directory)
+        return [Log.of(path)]
     if word == "storm":
         write_storm(path, directory)
         return [Log.of(path)]

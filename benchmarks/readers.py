@@ -51,17 +51,22 @@ FLOOR = "floor"
 BATCHED_FLOOR = "floor, recvmmsg"
 
 
+def joined_log(at: Path, log: Path) -> None:
+    """Copies what auditd left in its directory to `log`: rotated files one after another, oldest first."""
+    # audit.log.2, audit.log.1, audit.log
+    files = sorted(
+        (at / "log").iterdir(), key=lambda file: int(file.suffix[1:]) if file.suffix != ".log" else 0
+    )
+    with log.open("wb") as joined:
+        for file in reversed(files):
+            joined.write(file.read_bytes())
+
+
 def auditd_keeping(log: Path) -> Reader:
-    """auditd as Debian ships it, its log copied to `log` at the end: rotated files one after another, oldest first."""
+    """auditd as Debian ships it, its log copied to `log` at the end."""
 
     def delivered(at: Path, path: str) -> Delivered:
-        # audit.log.2, audit.log.1, audit.log
-        files = sorted(
-            (at / "log").iterdir(), key=lambda file: int(file.suffix[1:]) if file.suffix != ".log" else 0
-        )
-        with log.open("wb") as joined:
-            for file in reversed(files):
-                joined.write(file.read_bytes())
+        joined_log(at, log)
         return _auditd_delivered(at, path)
 
     return Reader("auditd ENRICHED", lambda at: auditd(at, "ENRICHED"), delivered)

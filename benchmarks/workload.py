@@ -104,10 +104,7 @@ class Bench:
         return runs
 
     def _audit(self, control: ControlSocket) -> None:
-        text = f"{self._rule} -k tsauditd-bench"
-        (command,) = parse_line(text, Place(), Names(syscall_number))
-        assert command.rule is not None
-        add_rule(encode(command.rule), control)
+        add(f"{self._rule} -k tsauditd-bench", control)
 
     def _run(self, control: ControlSocket, reader: Reader) -> Run:
         at = self._directory / "run"
@@ -168,6 +165,13 @@ class Bench:
             "backlog_wait_jiffies": after.backlog_wait_time_actual - before.backlog_wait_time_actual,
             "settled": settled,
         }
+
+
+def add(rule: str, control: ControlSocket) -> None:
+    """Adds a rule, in auditctl's words, to those of the kernel."""
+    (command,) = parse_line(rule, Place(), Names(syscall_number))
+    assert command.rule is not None
+    add_rule(encode(command.rule), control)
 
 
 def compiled(source: Path, directory: Path) -> Path:
