@@ -1,11 +1,8 @@
 """Sessions of real logins: sshd between two network namespaces, sudo and su, as the daemon tells them."""
 
 import json
-import pwd
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from live import PATIENCE_S, events, running, wait_until
+from logins import PROVOKE, people
 from sessions import told
 
 from tsauditd.kernel.state import Snapshot
@@ -20,24 +18,11 @@ from tsauditd.timelines.view import View, Views
 
 pytestmark = pytest.mark.system
 
-PROVOKE = Path(__file__).resolve().parent / "provoke"
 LOGGED_IN = ["sh", "-c", 'echo 4242 >/proc/self/loginuid && exec "$@"', "sh"]
 RULES = """\
 -a always,exit -F arch=b64 -S execve,exit_group -F auid=4242 -k people
 -a always,exit -F arch=b64 -S accept,accept4 -F exe=/usr/sbin/sshd -k people
 """
-
-
-@contextmanager
-def people() -> Iterator[None]:
-    """alice and bob, for as long as it takes."""
-    there = {"alice", "bob"} & {person.pw_name for person in pwd.getpwall()}
-    subprocess.run(["sh", PROVOKE / "people.sh", "add"], check=True)
-    try:
-        yield
-    finally:
-        if not there:
-            subprocess.run(["sh", PROVOKE / "people.sh", "remove"], check=True)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tsauditd.timelines.facts import (
     program,
     terminal_of,
 )
-from tsauditd.timelines.names import COMPLETION, DENIED, ESCALATIONS, HELPERS, SHELLS, STARTUP
+from tsauditd.timelines.names import COMPLETION, DENIED, ESCALATIONS, HELPERS, SHELLS, STARTUP, SYSTEM
 from tsauditd.timelines.session import PROCESSES, Process, Session
 
 SHAPES = 32
@@ -125,7 +125,9 @@ def command(session: Session, event: Event, ms: int) -> Row:
     terminal = terminal_of(event)
     if terminal is not None or user_id != "0":
         session.started = True  # PAM's own programs have no terminal, and run as root
-    noise = _noise(session, starter, line, ms)
+    noise = None
+    if path.startswith(SYSTEM) and not (shell and _takes_commands(args)):
+        noise = _noise(session, starter, line, ms, name=name)
     if noise:
         row["noise"] = noise
     elif kind == "command":
@@ -287,10 +289,11 @@ def _pipeline(session: Session, row: Row, shell: Process, pid: int, ms: int) -> 
     shell.child = (ms, pid, row["number"])
 
 
-def _noise(session: Session, starter: Process | None, line: str, ms: int) -> str | None:
+def _noise(session: Session, starter: Process | None, line: str, ms: int, *, name: str) -> str | None:
+    """What kind of noise a system's program is. `name`: of its file, which cannot be chosen as arguments can."""
     if starter is not None and starter.noise:
-        return starter.noise
-    if line.partition(" ")[0].rpartition("/")[2] in HELPERS:
+        return starter.noise if ms - starter.started <= _STARTUP_MS else None
+    if name in HELPERS:
         return "login"
     if starter is None:
         greeting = session.opener is not None and session.kind in _GREETING and not session.started

@@ -36,8 +36,11 @@ ESCALATIONS = frozenset({"sudo", "sudoedit", "su", "runuser", "doas", "pkexec", 
 
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "busybox", "zsh", "fish", "ksh", "mksh", "tcsh", "csh"})
 
-HELPERS = frozenset({"unix_chkpwd", "unix_update", "pam_extrausers_chkpwd"})
-"""What PAM runs to log somebody in or change the user."""
+HELPERS = frozenset({"unix_chkpwd", "unix_update", "pam_extrausers_chkpwd", "utempter"})
+"""What PAM runs to log somebody in or change the user, and terminals to note that they are in use."""
+
+SYSTEM = ("/usr/", "/bin/", "/sbin/", "/lib")
+"""Where programs are that a person cannot have put there: what is elsewhere is never noise, whatever its name."""
 
 STARTUP = re.compile(
     r"(?:\S*/)?(?:id -(?:u|un|g|gn)|dircolors\b.*|lesspipe|(?:base|dir)name \S*lesspipe|mesg [ny]|tput\b.*|"
