@@ -27,6 +27,7 @@ class Replay:
     """A source of stored packets."""
 
     netlink = False
+    lines = False
 
     def __init__(self, early: tuple[bytes, ...] = ()) -> None:
         self.sender, self._receiver = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)

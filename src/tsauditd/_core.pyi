@@ -83,6 +83,7 @@ class Listener:
         *,
         early: Sequence[bytes] = (),
         netlink: bool = True,
+        lines: bool = False,
         gather_us: int = 100,
         original: bool = False,
         raw: str | None = None,
@@ -93,15 +94,17 @@ class Listener:
     ) -> Listener:
         """fd: an open datagram socket; a descriptor of its own is made, so the caller may close his, and the socket
         lives until stop(). early: packets read before the listener was there. netlink: take the kernel's packets only
-        (false for a socket that replays stored packets). gather_us: the pause before draining while packets come
-        densely, in microseconds, at most 1,000,000; 0 for none. raw: also write the records as auditd does,
-        `raw` or `enriched`, for take_raw().
+        (false for a socket that replays stored packets). lines: fd is a stream of any kind that another daemon of this
+        machine writes lines to as the records come, with end markers, as auditd does for its plugins. gather_us: the
+        pause before draining while packets come densely, in microseconds, at most 1,000,000; 0 for none. raw: also
+        write the records as auditd does, `raw` or `enriched`, for take_raw().
 
         From start() to stop() nothing else may receive from the socket: what it asks (to give the audit pid back,
         say) goes over another one, or the thread takes the answer. Names of users and groups are this machine's; one
         that is not known at once is missing in that event and there in the next.
 
-        Raises OSError if fd is not a datagram socket (EBADF, ENOTSOCK, EPROTOTYPE), ValueError for gather_us or raw."""
+        Raises OSError if fd is not a datagram socket (EBADF, ENOTSOCK, EPROTOTYPE; with lines only EBADF), ValueError
+        for gather_us or raw."""
 
     def start(self) -> None:
         """Starts the thread. Raises RuntimeError when it was started before."""

@@ -37,6 +37,7 @@ class Attachment:
     """The daemon's hold on the kernel's audit: a socket that gets every record, and what to put back."""
 
     netlink = True
+    lines = False
 
     def __init__(
         self,
@@ -57,6 +58,11 @@ class Attachment:
         self.fd = receiver.fileno()
         self.early = early
         self.watch: DriftWatch | None = None
+
+    @property
+    def reading(self) -> str:
+        """How it gets the records, in words."""
+        return "as the audit daemon" if self.registered else "beside another daemon"
 
     def lost(self) -> int:
         """Records that the kernel has lost since the state was taken."""

@@ -15,7 +15,9 @@ from tsauditd.cli_sessions import session, sessions
 from tsauditd.errors import NoAudit, NotPrivileged, TsauditdError, UsageError, visible
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Callable
+
+    from tsauditd.config import Config
 
 
 COMPLETE = "_TSAUDITD_COMPLETE"
@@ -101,6 +103,7 @@ commands.add_command(session)
 @click.option(
     "--observe", is_flag=True, default=None, help="Only read beside the daemon that has the audit pid."
 )
+@click.option("--plugin", is_flag=True, help="Read what auditd writes to its plugins, from standard input.")
 @click.option("--output", metavar="-|PATH", help="Where events go: standard output or a file to append to.")
 @click.option(
     "--rules", metavar="FILE|DIR|none", help="Rules to load for the daemon's life; none: leave them."
@@ -109,19 +112,30 @@ commands.add_command(session)
     "--or-convert", metavar="LOG", help="Without root or audit, say so and convert this log instead."
 )
 def run(
-    config: str | None, observe: bool | None, output: str | None, rules: str | None, or_convert: str | None
+    config: str | None,
+    observe: bool | None,
+    plugin: bool,
+    output: str | None,
+    rules: str | None,
+    or_convert: str | None,
 ) -> int:
     """Read the kernel's audit records, in the foreground, until a signal ends it.
 
     Takes the audit pid if it is free, otherwise reads the multicast group beside the daemon that has it. What it
-    changes in the kernel's audit is put back when it ends.
+    changes in the kernel's audit is put back when it ends. With --plugin auditd has started it, and keeps all that.
     """
     from tsauditd.config import Config, load_config, override
     from tsauditd.daemon import run_daemon
 
-    def load() -> Config:
-        return override(load_config(config), observe=observe, rules=rules, path=output)
+    if plugin and (observe or rules or or_convert):
+        message = "--plugin leaves the kernel's audit to auditd: it goes with --config and --output alone"
+        raise UsageError(message)
 
+    def load() -> Config:
+        return override(load_config(config), observe=observe, rules=rules, path=output, plugin=plugin)
+
+    if plugin:
+        return _run_plugin(load)
     try:
         return run_daemon(load, _say)
     except (NotPrivileged, NoAudit) as error:
@@ -129,6 +143,21 @@ def run(
             raise
         _say(f"{error}; showing the events of {or_convert} instead")
     return _convert([or_convert], output or "-")
+
+
+def _run_plugin(load: "Callable[[], Config]") -> int:
+    from tsauditd.daemon import run_daemon
+    from tsauditd.plugin import tell
+
+    def say(line: str) -> None:
+        _say(line)
+        tell(line)
+
+    try:
+        return run_daemon(load, say, plugin=True)
+    except (TsauditdError, OSError) as error:
+        tell(str(error))
+        raise
 
 
 @commands.command(epilog="Example: tsauditd convert --since yesterday /var/log/audit -o events.json")

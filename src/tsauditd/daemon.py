@@ -17,7 +17,7 @@ import uvloop
 from tsauditd import privileges
 from tsauditd.attachment import attach
 from tsauditd.config import Config, FileOutput
-from tsauditd.errors import NoAudit, NotPrivileged, TsauditdError
+from tsauditd.errors import NoAudit, NotPrivileged, TsauditdError, UsageError
 from tsauditd.event import Listener, ListenerCounters, listener_counters
 from tsauditd.journal import Journal
 from tsauditd.kernel.rules.drift import Drift, drift_document
@@ -25,6 +25,7 @@ from tsauditd.live import LiveSessions, state_path
 from tsauditd.outputs import Outputs
 from tsauditd.own import OwnRecords
 from tsauditd.pipeline import Losses, Origin, Pipeline
+from tsauditd.plugin import PluginInput
 from tsauditd.service import Service
 from tsauditd.servicemanager import ServiceManager
 from tsauditd.sinks import Actions, Commands
@@ -46,7 +47,10 @@ class Source(Protocol):
     """Where packets come from, and what it takes to leave it as it was found."""
 
     fd: int
-    """The datagram socket."""
+    """The datagram socket, or the stream of lines."""
+
+    lines: bool
+    """Whether it is lines that come, as auditd writes them to its plugins."""
 
     early: list[bytes]
     """Packets that came before there was a listener."""
@@ -67,16 +71,17 @@ class Source(Protocol):
         """Puts back the rest and gives back the socket. May be called without `quieten`."""
 
 
-def run_daemon(load: Callable[[], Config], say: Callable[[str], None]) -> int:
+def run_daemon(load: Callable[[], Config], say: Callable[[str], None], *, plugin: bool = False) -> int:
     """Runs until SIGINT or SIGTERM, or until nobody reads the output any more; returns the exit code.
 
     `load` gives the configuration, now and at each SIGHUP; `say` tells a line on standard error, from any thread.
+    `plugin`: auditd writes the records to standard input, and the end of that is the end.
     Raises NotPrivileged, NoAudit, BadConfiguration or another TsauditdError when it cannot begin, OSError when an
     output cannot be opened.
     """
     _fill_standard_descriptors()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(load, say))
+        return runner.run(_run(load, say, plugin=plugin))
 
 
 def _fill_standard_descriptors() -> None:
@@ -88,7 +93,7 @@ def _fill_standard_descriptors() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
 
 
-async def _run(load: Callable[[], Config], say: Callable[[str], None]) -> int:
+async def _run(load: Callable[[], Config], say: Callable[[str], None], *, plugin: bool) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     # From here on a signal waits for the loop: nothing can end the process between changing the kernel's state and
@@ -103,8 +108,8 @@ async def _run(load: Callable[[], Config], say: Callable[[str], None]) -> int:
     summary: Summary | None = None
     try:
         try:
-            source = attach(config.kernel, say)
-        except (NotPrivileged, NoAudit):
+            source = PluginInput(config.kernel, say) if plugin else attach(config.kernel, say)
+        except (NotPrivileged, NoAudit, UsageError):
             raise
         except TsauditdError:
             pipeline.deliver_own(OwnRecords(time.time).abort("set-pid"))
@@ -202,6 +207,7 @@ def listen(source: Source, config: Config, origin: Origin) -> Listener:
         source.fd,
         early=source.early,
         netlink=source.netlink,
+        lines=source.lines,
         original=config.events.original,
         raw=config.raw_format,
         host_name=origin.host_name,

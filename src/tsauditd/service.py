@@ -30,8 +30,9 @@ _PATIENCE = 5.0
 class Kernel(Protocol):
     """What the service asks of the source of the records."""
 
-    registered: bool
-    """Whether this process has the audit pid."""
+    @property
+    def reading(self) -> str:
+        """How it gets the records, in words."""
 
     def backlog(self) -> tuple[int, int]:
         """Records that wait in the kernel, and how many may."""
@@ -166,7 +167,7 @@ class Service:
             "pid": os.getpid(),
             "started": round(self._began, 3),
             "now": round(now, 3),
-            "reading": "as the audit daemon" if self._kernel.registered else "beside another daemon",
+            "reading": self._kernel.reading,
             "reloads": self._reloads,
             "counters": dict(listener_counters(self._listener)),
             "lost": {each.name: getattr(losses, each.name) for each in fields(losses)},

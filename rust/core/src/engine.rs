@@ -110,6 +110,8 @@ pub struct Engine {
     within: usize,
     /// Line number within the current file.
     line: u64,
+    /// When the lines that are read came, by the steady clock; 0 for a log.
+    now: u64,
     counters: Counters,
     unreadable: Vec<Unreadable>,
 }
@@ -142,6 +144,7 @@ impl Engine {
             headers: Headers::default(),
             within: 0,
             line: 0,
+            now: 0,
             counters: Counters::default(),
             unreadable: Vec::new(),
         }
@@ -189,6 +192,13 @@ impl Engine {
             Packet::Control(_) => self.counters.control += 1,
             Packet::Short => self.refuse("a packet shorter than a netlink header", datagram),
         }
+    }
+
+    /// Reads the next bytes of lines that another daemon hands on as it gets the records, end markers included. `now` as
+    /// for [`Self::packet`].
+    pub fn live_lines(&mut self, bytes: &[u8], now: u64) {
+        self.now = now;
+        self.line_bytes(bytes);
     }
 
     /// Reads the next bytes of a log, cut anywhere.
@@ -310,7 +320,7 @@ impl Engine {
         match line(text, &mut self.headers) {
             Line::Record(record) => {
                 self.within = lines_within(&record);
-                self.record(&record, 0);
+                self.record(&record, self.now);
             }
             Line::Nothing => {}
             Line::Unreadable(reason) => self.refuse(reason, text),

@@ -56,15 +56,16 @@ impl Listener {
 #[pymethods]
 impl Listener {
     #[new]
-    #[pyo3(signature = (fd, *, early = Vec::new(), netlink = true, gather_us = 100, original = false, raw = None,
+    #[pyo3(signature = (fd, *, early = Vec::new(), netlink = true, lines = false, gather_us = 100, original = false, raw = None,
         host_name = None, host_id = None, boot_id = None, max_argument_bytes = 2_097_152),
-        text_signature = "(fd, *, early=(), netlink=True, gather_us=100, original=False, raw=None, \
+        text_signature = "(fd, *, early=(), netlink=True, lines=False, gather_us=100, original=False, raw=None, \
             host_name=None, host_id=None, boot_id=None, max_argument_bytes=2097152)")]
     #[expect(clippy::too_many_arguments, reason = "Python's keyword arguments")]
     fn new(
         fd: i32,
         early: Vec<Vec<u8>>,
         netlink: bool,
+        lines: bool,
         gather_us: u64,
         original: bool,
         raw: Option<&str>,
@@ -88,7 +89,11 @@ impl Listener {
                 )));
             }
         };
-        let (socket, kind) = system::own_socket(fd)?;
+        let (socket, kind) = if lines {
+            (system::own(fd)?, libc::SOCK_STREAM)
+        } else {
+            system::own_socket(fd)?
+        };
         let host = Host {
             name: host_name,
             id: host_id,
@@ -108,6 +113,7 @@ impl Listener {
             early,
             netlink,
             sequenced: kind == libc::SOCK_SEQPACKET,
+            lines,
             gather: Duration::from_micros(gather_us),
             settings,
         };

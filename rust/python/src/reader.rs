@@ -32,6 +32,9 @@ use crate::system::{self, Bell};
 /// Packets for one system call.
 const SLOTS: usize = 128;
 
+/// Bytes of lines for one system call.
+const LINES_BYTES: usize = 64 << 10;
+
 /// Packets in one drain that make the stream dense.
 const DENSE_PACKETS: usize = 4;
 
@@ -142,6 +145,8 @@ pub struct Plan {
     pub netlink: bool,
     /// An empty packet is the end, as SOCK_SEQPACKET says it.
     pub sequenced: bool,
+    /// It is a stream of lines, not of packets.
+    pub lines: bool,
     pub gather: Duration,
     pub settings: Settings,
 }
@@ -182,6 +187,8 @@ struct Reader {
     socket: OwnedFd,
     netlink: bool,
     sequenced: bool,
+    /// Where lines are read to; empty when packets come.
+    lines: Vec<u8>,
     arena: Arena,
     engine: Engine,
     broadcast: Broadcast,
@@ -223,6 +230,7 @@ pub fn run(plan: Plan, shared: Arc<Shared>) {
         socket: plan.socket,
         netlink: plan.netlink,
         sequenced: plan.sequenced,
+        lines: vec![0; if plan.lines { LINES_BYTES } else { 0 }],
         arena: Arena::new(SLOTS, plan.netlink),
         engine: Engine::new(plan.settings, Box::new(machine)),
         broadcast: Broadcast::new(),
@@ -383,6 +391,9 @@ impl Reader {
     fn receive(&mut self, now: u64) -> Found {
         let counters = &self.shared.counters;
         counters.add(Count::Receives, 1);
+        if !self.lines.is_empty() {
+            return self.receive_lines(now);
+        }
         let count = match self.arena.receive(self.socket.as_fd()) {
             Ok(count) => count,
             Err(error) => return self.refused(&error),
@@ -411,6 +422,26 @@ impl Reader {
         }
         counters.add(Count::BytesIn, bytes);
         if count == self.arena.slots() {
+            Found::Full
+        } else {
+            Found::Some(count)
+        }
+    }
+
+    /// As `receive`, of a stream of lines; each counts as a packet.
+    fn receive_lines(&mut self, now: u64) -> Found {
+        let length = match system::read_now(self.socket.as_fd(), &mut self.lines) {
+            Ok(0) => return Found::End,
+            Ok(length) => length,
+            Err(error) => return self.refused(&error),
+        };
+        self.errors = 0;
+        let bytes = self.lines.get(..length).unwrap_or_default();
+        let count = bytes.iter().filter(|byte| **byte == b'\n').count();
+        self.shared.counters.add(Count::Packets, count as u64);
+        self.shared.counters.add(Count::BytesIn, length as u64);
+        self.engine.live_lines(bytes, now);
+        if length == self.lines.len() {
             Found::Full
         } else {
             Found::Some(count)

@@ -50,11 +50,39 @@ impl AsFd for Bell {
     }
 }
 
+/// A descriptor of our own for what is behind `fd`. `EBADF`.
+pub fn own(fd: i32) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl with F_DUPFD_CLOEXEC takes no pointers; a descriptor it returns is new and ours alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(check(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3))?) })
+}
+
+/// Reads what is there into `buffer`, without waiting: `EAGAIN` when nothing is. 0 is the end.
+///
+/// The descriptor may be shared with others, so that it is not made non-blocking for it.
+pub fn read_now(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    if !readable(fd) {
+        return Err(io::Error::from_raw_os_error(libc::EAGAIN));
+    }
+    // SAFETY: the kernel writes at most `buffer.len()` bytes into `buffer`.
+    let length = unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    usize::try_from(length).map_err(|_| io::Error::last_os_error())
+}
+
+/// Whether `fd` has something to read, its end included.
+fn readable(fd: BorrowedFd<'_>) -> bool {
+    let mut polled = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one pollfd, alive for the call, which does not wait.
+    unsafe { libc::poll(&raw mut polled, 1, 0) > 0 }
+}
+
 /// A descriptor of our own for the socket behind `fd`, and the socket's type (SOCK_RAW ...). `ENOTSOCK`, `EBADF`, or
 /// `EPROTOTYPE` for a stream, which has no packets.
 pub fn own_socket(fd: i32) -> io::Result<(OwnedFd, libc::c_int)> {
-    // SAFETY: fcntl with F_DUPFD_CLOEXEC takes no pointers; a descriptor it returns is new and ours alone.
-    let own = unsafe { OwnedFd::from_raw_fd(check(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3))?) };
+    let own = own(fd)?;
     let mut kind: libc::c_int = 0;
     let mut length = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the kernel writes at most `length` bytes into `kind`, an int, which is what SO_TYPE holds.

@@ -139,10 +139,13 @@ def _unknown(file: str, key: str, known: list[str]) -> str:
     return f"{file}: unknown key {key}: {hint}"
 
 
-def override(config: Config, *, observe: bool | None, rules: str | None, path: str | None) -> Config:
+def override(
+    config: Config, *, observe: bool | None, rules: str | None, path: str | None, plugin: bool = False
+) -> Config:
     """The configuration with what the command line says in place of what the file says; None leaves it alone.
 
-    `path`: a file, or `-` for standard output, becomes the only output.
+    `path`: a file, or `-` for standard output, becomes the only output. `plugin`: auditd hands the records on. Raises
+    BadConfiguration.
     """
     kernel, output = config.kernel, config.output
     if observe is not None:
@@ -151,4 +154,7 @@ def override(config: Config, *, observe: bool | None, rules: str | None, path: s
         kernel = dataclasses.replace(kernel, rules=rules)
     if path is not None:
         output = (StdoutOutput() if path == "-" else FileOutput(path=path),)
+    if plugin and any(isinstance(each, RawOutput) for each in output):
+        message = "an output of type raw is not for --plugin: auditd writes its audit.log itself"
+        raise BadConfiguration(message)
     return dataclasses.replace(config, kernel=kernel, output=output)

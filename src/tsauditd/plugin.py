@@ -1,0 +1,89 @@
+"""Records from auditd's hands: its plugin protocol, lines on standard input (auditd-plugins(5), format = string).
+
+auditd keeps the kernel's audit, its rules and audit.log; nothing of that is touched here. It starts the plugin without
+environment, sends it SIGHUP and SIGTERM when it gets them itself, and closes the input when it ends.
+"""
+
+import os
+import select
+import syslog
+from collections.abc import Callable
+
+from tsauditd.config import Kernel
+from tsauditd.errors import TsauditdError, UsageError, visible
+from tsauditd.kernel.netlink import ControlSocket
+from tsauditd.kernel.registration import SignalInfo
+from tsauditd.kernel.rules.drift import Drift
+from tsauditd.kernel.status import status
+
+_INPUT = 0
+
+_LAST_WAIT_MS = 1000
+"""How long the end of the input is waited for: a service manager ends auditd and its plugins at the same moment."""
+
+
+class PluginInput:
+    """What auditd writes to its plugin."""
+
+    netlink = True
+    lines = True
+    registered = False
+    reading = "as auditd's plugin"
+    fd = _INPUT
+
+    def __init__(self, config: Kernel, say: Callable[[str], None]) -> None:
+        """Raises UsageError when standard input is a terminal."""
+        if os.isatty(_INPUT):
+            message = (
+                "--plugin reads what auditd writes to its plugins: let auditd start it (docs/install.md)"
+            )
+            raise UsageError(message)
+        if config.rules != "none":
+            say("kernel.rules is left to auditd, whose plugin this is")
+        self.early: list[bytes] = []
+        self._control: ControlSocket | None = None
+        try:
+            self._control = ControlSocket()
+            self._lost_before = status(self._control).lost
+        except TsauditdError as error:
+            say(f"what the kernel loses is not told: {error}")
+            self.close()
+
+    def lost(self) -> int:
+        """Records that the kernel has lost since the start, as far as it may be asked. Raises TsauditdError."""
+        if self._control is None:
+            return 0
+        now = status(self._control).lost
+        return now - self._lost_before if now >= self._lost_before else now  # somebody has set it back to 0
+
+    def backlog(self) -> tuple[int, int]:
+        """Records that wait in the kernel, and how many may. Raises TsauditdError."""
+        if self._control is None:
+            return 0, 0
+        now = status(self._control)
+        return now.backlog, now.backlog_limit
+
+    def sender(self) -> SignalInfo | None:
+        """Nobody: the kernel tells auditd alone."""
+        return None
+
+    def drift(self) -> Drift | None:
+        """None: the rules are auditd's, and what is done to them comes as records."""
+        return None
+
+    def quieten(self) -> None:
+        """Waits a moment for auditd to end as well, so that its last records arrive."""
+        end = select.poll()
+        end.register(_INPUT, 0)  # POLLHUP is told unasked
+        end.poll(_LAST_WAIT_MS)
+
+    def close(self) -> None:
+        """Leaves the kernel as it is."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+
+
+def tell(line: str) -> None:
+    """Tells a line to the local syslog: the standard error of auditd's plugins is mostly /dev/null."""
+    syslog.syslog(syslog.LOG_DAEMON | syslog.LOG_WARNING, f"tsauditd: {visible(line, 1000)}")
