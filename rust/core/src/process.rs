@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::container::{Container, Known};
 use crate::json::Clock;
 use crate::process::lineage::{Births, Lineage, Logins};
-use crate::process::origin::Origin;
+use crate::process::origin::{Door, Origin, kept_by};
 use crate::process::program::{Entities, Held, Program};
 use crate::process::seen::{Credentials, Seen, Turn};
 use crate::process::slots::{Key, Slots};
@@ -231,9 +231,6 @@ impl Table {
         self.now = seen.when.0 / 1000;
         self.sees_programs |= seen.turn == Turn::Exec;
         self.keep_bounds();
-        if let (Some(source), Some(login)) = (seen.peer, seen.login) {
-            self.logins.entry((key.0, login)).source = Some(source);
-        }
         let slot = match self.slots.find(key) {
             Some(slot) => self.again(slot, seen, system),
             None => {
@@ -243,7 +240,14 @@ impl Table {
         };
         let version = self.next_version();
         let entry = self.slots.get_mut(slot)?;
-        entry.peer = seen.peer.or(entry.peer);
+        // It is sshd also by what is known of it.
+        let is_sshd = kept_by(&entry.program.executable) == Some(Door::Sshd);
+        if let Some(peer) = seen.peer.filter(|_| is_sshd) {
+            entry.peer = Some(peer);
+            if let Some(login) = seen.login {
+                self.logins.entry((key.0, login)).source = Some(peer);
+            }
+        }
         entry.terminal = seen.terminal.or(entry.terminal);
         entry.login = seen.login.or(entry.login);
         if entry.version == 0 {

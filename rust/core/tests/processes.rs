@@ -496,6 +496,76 @@ fn doors() {
 }
 
 #[test]
+fn a_program_that_takes_the_name_of_a_door_is_none() {
+    let mut host = Host1::offline();
+    host.exec_in(1, 40, "/usr/sbin/sshd -D", UNSET);
+    let shell = host.exec(40, 50, "/bin/bash");
+    assert_eq!(
+        shell["process"]["entry_leader"]["entry_meta"]["type"],
+        "sshd"
+    );
+    // The second is the first in a mount namespace of the user's own.
+    for (pid, fake) in [
+        (60, "/tmp/sshd"),
+        (70, "/usr/sbin/cron"),
+        (80, "/home/a/login"),
+    ] {
+        host.exec(50, pid, fake);
+        let child = host.exec(pid, pid + 1, "/bin/id");
+        assert_eq!(child["process"]["entry_leader"]["pid"], 50, "{fake}");
+    }
+    // Left by its parents before it was seen.
+    host.exec(1, 90, "/tmp/cron");
+    let child = host.exec(90, 91, "/bin/id");
+    assert_eq!(child["process"]["entry_leader"]["pid"], 50);
+    // The job of a cron that somebody has started by hand has a log-in of its own.
+    host.exec(50, 100, "/usr/sbin/cron");
+    let job = host.exec_in(100, 101, "/bin/sh -c job", 9);
+    assert_eq!(job["process"]["entry_leader"]["entry_meta"]["type"], "cron");
+}
+
+#[test]
+fn what_a_program_writes_of_itself_is_not_believed_while_it_can_be_looked_at() {
+    let running = Running::default();
+    running.start(1, 0, 0, 1, "/sbin/init", "");
+    running.start(60, 600, 1, 60, "/tmp/tool", "");
+    let mut host = Host1::live(&running);
+    let told = "uid=0 auid=1000 ses=7 msg='op=login id=0 exe=\"/usr/sbin/sshd\" hostname=? addr=192.0.2.66 \
+                terminal=ssh res=success'";
+    running.start(61, 610, 60, 61, "/tmp/tool", "");
+    for pid in [60, 61, 62] {
+        host.records(&[(1112, format!("pid={pid} {told}"))]);
+        running.start(pid + 10, 700, pid, pid + 10, "/bin/id", "");
+        let child = host.exec(pid, pid + 10, "/bin/id");
+        let process = &child["process"];
+        assert_ne!(process["parent"]["executable"], "/usr/sbin/sshd", "{pid}");
+        let meta = &process["entry_leader"]["entry_meta"];
+        assert_ne!(meta["type"], "sshd", "{pid}");
+        assert_eq!(meta.get("source"), None, "{pid}");
+    }
+}
+
+#[test]
+fn arguments_that_are_long_when_written_are_cut() {
+    let mut host = Host1::offline();
+    let rude = "01".repeat(4_000);
+    host.records(&[
+        (1300, syscall(59, 0, 50, 60, "/bin/sh", 7)),
+        (1309, format!("argc=3 a0=\"sh\" a1={rude} a2=\"end\"")),
+    ]);
+    let process = &host.open(50, 60, "/bin/sh")["process"];
+    let args = process["args"].as_array().unwrap();
+    assert_eq!((&args[0], args.len()), (&"sh".into(), 2));
+    assert!(args[1].as_str().unwrap().len() > 600);
+    assert_eq!(process["args_count"], 3);
+    for member in ["args", "command_line"] {
+        assert!(process[member].to_string().len() <= 4_096 + 8, "{member}");
+    }
+    let child = host.exec(60, 61, "/bin/id");
+    assert!(child.to_string().len() < 16_384);
+}
+
+#[test]
 fn a_fork_bomb_stays_within_bounds() {
     let mut host = Host1::offline();
     let long = "x".repeat(4_000);

@@ -37,12 +37,19 @@ impl Table {
             Some(stat) => Since::Ticks(stat.ticks),
             None => Since::Event(seen.when.0, seen.when.1),
         };
+        // Records that programs write say what these want them to.
+        let looked = (!seen.by_kernel && key.0 == 0 && system.sees_processes())
+            .then(|| stat.and_then(|_| system.image(key.1)).unwrap_or_default());
+        let (executable, name) = match &looked {
+            Some(image) => (&*image.executable, &*image.name),
+            None => (seen.executable, seen.name),
+        };
         let facts = Facts {
             pid: key.1,
             start: stat.map(|stat| stat.start),
             entity: self.entities.name(seen.node.0, key.1, since),
-            executable: seen.executable,
-            name: seen.name,
+            executable,
+            name,
             directory: seen.directory,
         };
         let before = lineage.parent.clone();
@@ -237,6 +244,9 @@ impl Table {
         entry.version = 0;
         let parent = entry.parent.as_deref();
         let own = matches!(&entry.origin, Some(origin) if origin.leader.is_none());
+        // sshd and its like serve a log-in, and do not belong to it.
+        let inside = kept_by(&entry.program.executable).is_none();
+        let login = entry.login.filter(|_| inside);
         let signs = Signs {
             pid,
             executable: &entry.program.executable,
@@ -245,23 +255,22 @@ impl Table {
             leads,
             enters_container: enters,
             has_login: entry.login.is_some(),
+            same_login: entry.login.is_some()
+                && matches!(&entry.origin, Some(origin) if origin.login == entry.login),
             terminal: entry.terminal.map_or(0, |terminal| terminal.0),
             parent_door: entry.origin.as_ref().map(|origin| origin.door),
         };
         let own_door = if own && !enters { None } else { door(&signs) };
         if let Some(door) = own_door {
-            entry.origin = Some(Origin::own(door));
+            entry.origin = Some(Origin::own(door, login));
         } else if !own {
             entry.origin = origin.or(entry.origin.take());
         }
         if entry.origin.is_none() {
-            // sshd and its like serve a log-in, and do not belong to it.
-            let inside = kept_by(&entry.program.executable).is_none();
-            let login = entry.login.filter(|_| inside);
-            let login = login.and_then(|login| self.logins.get((node, login)));
-            entry.origin = login
-                .and_then(|login| login.origin.clone())
-                .or((leads == Some(true)).then(|| Origin::own(Door::Unknown)));
+            let known = login.and_then(|login| self.logins.get((node, login)));
+            entry.origin = known
+                .and_then(|known| known.origin.clone())
+                .or((leads == Some(true)).then(|| Origin::own(Door::Unknown, login)));
         }
         self.learn_source(slot);
         self.keep_login(slot);

@@ -47,16 +47,19 @@ pub struct Origin {
     pub door: Door,
     /// From where.
     pub source: Option<IpAddr>,
+    /// The log-in that the leader belonged to when it came.
+    pub login: Option<u32>,
 }
 
 impl Origin {
-    /// Of a process that came in itself.
+    /// Of a process that came in itself, and belongs to `login`.
     #[must_use]
-    pub fn own(door: Door) -> Self {
+    pub fn own(door: Door, login: Option<u32>) -> Self {
         Self {
             leader: None,
             door,
             source: None,
+            login,
         }
     }
 }
@@ -75,10 +78,28 @@ const DOORS: [(&[u8], Door); 10] = [
     (b"getty", Door::Console),
 ];
 
+/// Where programs are that no user but root has put there. Who runs his own under such a name passes through no door.
+const DIRECTORIES: [&[u8]; 8] = [
+    b"/usr/",
+    b"/sbin/",
+    b"/bin/",
+    b"/lib/",
+    b"/lib64/",
+    b"/opt/",
+    b"/nix/store/",
+    b"/gnu/store/",
+];
+
 /// The door that a program keeps.
 #[must_use]
 pub fn kept_by(executable: &[u8]) -> Option<Door> {
     let name = base(executable);
+    if !DIRECTORIES
+        .iter()
+        .any(|start| executable.starts_with(start))
+    {
+        return None;
+    }
     DOORS
         .iter()
         .find(|(program, _)| *program == name)
@@ -102,6 +123,8 @@ pub struct Signs<'a> {
     pub enters_container: bool,
     /// It belongs to a log-in.
     pub has_login: bool,
+    /// That is the one by which its parent came.
+    pub same_login: bool,
     /// Its terminal's major number.
     pub terminal: u32,
     /// By what door its parent came.
@@ -121,7 +144,10 @@ pub fn door(signs: &Signs<'_>) -> Option<Door> {
         return Some(Door::Systemd);
     }
     let own = kept_by(signs.executable);
-    match kept_by(signs.parent_executable) {
+    // Whoever comes by one of these has a log-in of his own (pam_loginuid(8)), or there is none. In a mount namespace
+    // of his own a user can call a program what he likes.
+    let keeper = kept_by(signs.parent_executable).filter(|_| !signs.same_login);
+    match keeper {
         // The children of cron are its jobs. What sshd and login start without a session are helpers of theirs.
         Some(Door::Cron) if own != Some(Door::Cron) => return Some(Door::Cron),
         Some(door) if own != Some(door) && signs.leads != Some(false) => return Some(door),

@@ -12,7 +12,7 @@ use crate::container;
 use crate::json::{self, Clock, Object};
 use crate::process::Cage;
 
-/// Of the arguments of a program so many bytes are kept, and of its title as many as the kernel shows
+/// Of the arguments of a program so many bytes are kept as they are written, and of its title as many as the kernel shows
 /// (`MAX_PROCTITLE_AUDIT_LEN`, kernel/auditsc.c).
 const MOST_ARGUMENTS: usize = 4 << 10;
 const MOST_TITLE: usize = 128;
@@ -196,20 +196,18 @@ fn write_arguments<'t>(
     arguments: impl Iterator<Item = &'t [u8]>,
 ) {
     let mut joined: Vec<u8> = Vec::new();
-    let mut left = MOST_ARGUMENTS;
     out.extend_from_slice(b"\"args\":");
+    let end = out.len() + MOST_ARGUMENTS;
     let mut separator = b'[';
     for argument in arguments {
-        let argument = argument.get(..left).unwrap_or(argument);
-        left -= argument.len();
         out.push(separator);
-        json::string(out, argument);
+        let written = write_within(out, argument, end);
         if separator == b',' {
             joined.push(b' ');
         }
-        joined.extend_from_slice(argument);
+        joined.extend_from_slice(written);
         separator = b',';
-        if left == 0 {
+        if written.len() < argument.len() || out.len() + EMPTY > end {
             break;
         }
     }
@@ -225,6 +223,25 @@ fn write_arguments<'t>(
     if !shown.is_empty() {
         title.extend_from_slice(b"\"title\":");
         json::string(title, shown);
+    }
+}
+
+/// Bytes of an empty argument with what is around it.
+const EMPTY: usize = 4;
+
+/// Writes as much of the beginning of `text` as has room before `end`, as a JSON string; returns that beginning.
+fn write_within<'t>(out: &mut Vec<u8>, text: &'t [u8], end: usize) -> &'t [u8] {
+    let start = out.len();
+    let room = end.saturating_sub(start).max(EMPTY);
+    let mut text = text.get(..room).map_or(text, whole_characters);
+    loop {
+        json::string(out, text);
+        let size = out.len() - start;
+        if size <= room || text.is_empty() {
+            return text;
+        }
+        out.truncate(start);
+        text = whole_characters(text.get(..text.len() * room / size).unwrap_or_default());
     }
 }
 
