@@ -59,6 +59,9 @@ bench-rules: .venv/core.stamp ## Measure what each rule set costs in events (as 
 bench-storms: .venv/core.stamp ## Measure the daemon against auditd and auditd with laurel in an exec storm (as root)
 	@$(BIN)/python benchmarks/storms.py $(ARGS)
 
+showdown: .venv/core.stamp .venv/dev.stamp ## Measure tsauditd, auditd, laurel and others under the same work (as root)
+	@PYTHONPATH=benchmarks $(BIN)/python -m showdown $(ARGS)
+
 wheel: .venv/core.stamp ## Make dist/*.whl, which installs where there is no Rust (Python 3.11 or newer)
 	@rm -f dist/tsauditd-*.whl
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --locked --strip --quiet --out dist >&2
@@ -107,4 +110,4 @@ clean: ## Remove what was built
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable . >&2
 	@touch $@
 
-.PHONY: help run test build lint bench-convert bench-instructions bench-live bench-sessions bench-rules bench-storms wheel deb rpm try-deb format lock clean
+.PHONY: help run test build lint bench-convert bench-instructions bench-live bench-sessions bench-rules showdown bench-storms wheel deb rpm try-deb format lock clean

@@ -63,7 +63,11 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="tsauditd-bench-", dir="/var/tmp") as directory:
             os.chmod(directory, 0o755)
-            with people(Path(directory)) as key, servers(Path(directory), key):
+            with (
+                people(Path(directory)) as key,
+                sshd(Path(directory), key),
+                nginx(Path(directory), small_site(Path(directory)), WEB_PORT),
+            ):
                 work = {
                     f"{LOGINS} logins": lambda: logins(key),
                     f"a build of {SOURCES} files": lambda: build(key),
@@ -122,8 +126,8 @@ def people(directory: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def servers(directory: Path, key: Path) -> Iterator[None]:
-    """sshd and nginx on the loopback, with configurations of their own."""
+def sshd(directory: Path, key: Path) -> Iterator[None]:
+    """sshd on the loopback, with a configuration of its own, for the person's key."""
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / "host"))
     Path("/run/sshd").mkdir(exist_ok=True)
     shutil.copy(f"{key}.pub", directory / "authorized")
@@ -131,25 +135,38 @@ def servers(directory: Path, key: Path) -> Iterator[None]:
         f"Port {PORT}\nListenAddress 127.0.0.1\nHostKey {directory}/host\nPidFile none\nUsePAM yes\nStrictModes no\n"
         f"UseDNS no\nPasswordAuthentication no\nAuthorizedKeysFile {directory}/authorized\nMaxStartups 100\n"
     )
-    (directory / "nginx").write_text(
+    command = [shutil.which("sshd") or "", "-D", "-f", str(directory / "sshd"), "-E", str(directory / "log")]
+    with served(command, PORT):
+        yield
+
+
+@contextlib.contextmanager
+def nginx(directory: Path, configuration: str, port: int) -> Iterator[None]:
+    """nginx with a configuration of its own, which listens on this port of the loopback."""
+    (directory / "nginx").write_text(configuration)
+    with served(["nginx", "-c", str(directory / "nginx")], port):
+        yield
+
+
+def small_site(directory: Path) -> str:
+    """The configuration of a web server that serves the sources of the build."""
+    return (
         f"user {SERVICE[0]};\npid {directory}/nginx.pid;\nerror_log /dev/null;\ndaemon off;\n"
         f"events {{}}\nhttp {{ access_log {directory}/access;\n"
         f" server {{ listen 127.0.0.1:{WEB_PORT}; location / {{ root {directory}/build; }} }} }}\n"
     )
-    started = [
-        subprocess.Popen(
-            [shutil.which("sshd") or "", "-D", "-f", directory / "sshd", "-E", directory / "log"]
-        ),
-        subprocess.Popen(["nginx", "-c", directory / "nginx"]),
-    ]
+
+
+@contextlib.contextmanager
+def served(command: list[str], port: int) -> Iterator[None]:
+    """A server, from when it listens until it has ended."""
+    process = subprocess.Popen(command)
     try:
-        for port in (PORT, WEB_PORT):
-            wait_for(lambda port=port: listens(port), f"port {port}")
+        wait_for(lambda: listens(port), f"port {port}")
         yield
     finally:
-        for process in started:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
+        process.send_signal(signal.SIGTERM)
+        process.wait()
 
 
 def measured(rules: Path, work: dict[str, Callable[[], None]], directory: Path) -> dict[str, Cost]:

@@ -1,0 +1,6 @@
+"""The showdown: tsauditd, auditd and what else takes its place, under the same rules and work. See docs/benchmarks.md.
+
+contenders: who. written: what each has left on disk. storms.c, work, people: what makes the events. pipeline: what a
+contender's processes cost. arena: one contender's turn. latency: from system call to line. offline: logs in files.
+figures: rounds to figures and verdicts. page: the HTML. fleet: the same for many hosts. __main__: the command.
+"""

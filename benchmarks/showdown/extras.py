@@ -1,0 +1,142 @@
+"""What is measured once in a run: rest, system calls an event, latency, a reader that stood still, bytes compressed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from backports import zstd
+
+from showdown import latency
+from showdown.arena import Arena
+from showdown.work import Done, Sizes, Work
+from tsauditd.kernel import status as kernel
+
+RECORDS_AN_OPEN = 5
+CALLS_OPENS = 20_000
+BURST_SETTLE_SECONDS = 60.0
+COMPRESS_BYTES = 32 << 20
+
+_CALLS = re.compile(r"^(\d+),[^,]*,raw_syscalls:sys_enter", re.MULTILINE)
+
+
+def before(arena: Arena, storms: Path, directory: Path, sizes: Sizes) -> dict[str, Any]:
+    """At rest, before any work."""
+    result: dict[str, Any] = {"idle": idle(arena, sizes.idle_seconds)}
+    if arena.contender.form:
+        rule = f"-a always,exit -F arch=b64 -S openat -F exe={storms} -F success=1 -k showdown-probe"
+        with arena.under([rule]):
+            result["latency_rest"] = latency.measure(storms, arena.files, directory, sizes.probes)
+    return result
+
+
+def after(arena: Arena, storms: Path, directory: Path, opens: Work, sizes: Sizes) -> dict[str, Any]:
+    """What disturbs what comes after it."""
+    opens = replace(opens, name="more")  # with a key of its own, not to be counted with the others
+    result: dict[str, Any] = {"calls_per_event": calls(arena, storms, opens)}
+    with arena.under(opens.rules(lean=arena.contender.lean)):
+        if arena.contender.form:
+            storm = subprocess.Popen(
+                [storms, "open", directory / "opened", "1000000000"], start_new_session=True
+            )
+            try:
+                time.sleep(0.5)
+                result["latency_storm"] = latency.measure(storms, arena.files, directory, sizes.probes)
+            finally:
+                storm.send_signal(signal.SIGKILL)
+                storm.wait()
+            arena.settle()
+    result["burst"] = burst(arena, storms, directory, sizes.burst_records // RECORDS_AN_OPEN)
+    return result
+
+
+def idle(arena: Arena, seconds: int) -> dict[str, float]:
+    """Nothing happens: wake-ups and CPU a second, and memory."""
+    spent = arena.pipeline.spent()
+    time.sleep(seconds)
+    spent = arena.pipeline.spent().since(spent)
+    return {
+        "wakeups_a_second": spent.wakeups / seconds,
+        "cpu_ms_a_second": spent.cpu_ns / 1e6 / seconds,
+        "resident_mb": arena.pipeline.resident_mb(),
+    }
+
+
+def calls(arena: Arena, storms: Path, opens: Work) -> float | None:
+    """System calls of the pipeline for each event of an open() storm, as perf counts them; None where it cannot."""
+    pids = arena.pipeline.pids()
+    if shutil.which("perf") is None or not pids:
+        return None
+    counted = arena.at / "perf"
+    with arena.under(opens.rules(lean=arena.contender.lean)):
+        command = ["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-o", str(counted)]
+        perf = subprocess.Popen([*command, "-p", ",".join(map(str, pids))], stderr=subprocess.DEVNULL)
+        time.sleep(0.5)
+        subprocess.run([storms, "open", "/dev/null", str(CALLS_OPENS)], stdout=subprocess.DEVNULL, check=True)
+        arena.settle()
+        perf.send_signal(signal.SIGINT)
+        perf.wait()
+    found = _CALLS.search(counted.read_text())
+    return int(found[1]) / CALLS_OPENS if found else None
+
+
+def burst(arena: Arena, storms: Path, directory: Path, opens: int) -> dict[str, Any] | None:
+    """The reader stands still while records come faster than anybody waits for: what is left when it goes on.
+
+    The kernel's backlog wait time is 0 meanwhile, so that what does not fit is lost and not waited for.
+    """
+    if not arena.pipeline.pids():
+        return None
+    work = Work("burst", "", f"-S openat -F exe={storms} -F success=1", lambda: Done({}))
+    target = str(directory / "opened")
+    waited = kernel.status(arena.control).backlog_wait_time
+    with arena.under(work.rules(lean=arena.contender.lean)):
+        before = kernel.status(arena.control)
+        kernel.set_backlog_wait_time(0, arena.control)
+        arena.pipeline.stop()
+        try:
+            subprocess.run([storms, "open", target, str(opens)], stdout=subprocess.DEVNULL, check=True)
+        finally:
+            began = time.monotonic()
+            arena.pipeline.go_on()
+        settled = arena.pipeline.settle(
+            lambda: kernel.status(arena.control).backlog > 0, BURST_SETTLE_SECONDS
+        )
+        seconds = time.monotonic() - began
+        kernel.set_backlog_wait_time(waited, arena.control)
+        lost = kernel.status(arena.control).lost - before.lost
+    return {
+        "events": opens,
+        "lost_records": lost,
+        "recovered_s": seconds if settled else None,
+        "peak_mb": arena.pipeline.resident_mb("VmHWM"),
+        "key": work.key,
+        "target": target,
+    }
+
+
+def burst_delivered(arena: Arena, told: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What of the burst is in the files, read after the end."""
+    if told is None or arena.contender.form is None:
+        return told
+    work = Work("burst", "", "", lambda: Done({}))
+    done = Done({}, Counter({told["target"]: told["events"]}), told["events"])
+    found = arena.delivered(work, done)
+    return {**told, "delivered": asdict(found) if found else None}
+
+
+def compressed_share(files: list[Path]) -> float | None:
+    """How many bytes zstd (level 3) makes of a byte of these files; None without any."""
+    data = b""
+    for file in files:
+        if len(data) < COMPRESS_BYTES:
+            with file.open("rb") as opened:
+                data += opened.read(COMPRESS_BYTES - len(data))
+    return len(zstd.compress(data, level=3)) / len(data) if data else None
