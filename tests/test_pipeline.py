@@ -18,6 +18,8 @@ class Memory:
         self.got = b""
         self.room = room
         self.dropped = 0
+        self.cut = 0
+        self.uncertain = 0
         self.error: str | None = None
         self.closed = False
 
@@ -25,7 +27,7 @@ class Memory:
         self.got += lines
 
     def health(self) -> SinkHealth:
-        return SinkHealth(len(self.got), 0, self.dropped, self.error)
+        return SinkHealth(len(self.got), 0, self.dropped, self.error, self.cut, self.uncertain)
 
     def close(self, patience: float) -> None:
         self.closed = True
@@ -56,12 +58,12 @@ def test_a_loss_is_told_once_with_what_is_new_and_the_total() -> None:
     assert first["tsauditd"]["lost"] == {
         "kernel": 5,
         "overrun": 1,
-        "total": {"kernel": 5, "overrun": 1, "gap": 0, "dropped": 0},
+        "total": {"kernel": 5, "overrun": 1, "gap": 0, "dropped": 0, "cut": 0, "uncertain": 0},
     }
     assert second["tsauditd"]["lost"] == {
         "kernel": 2,
         "gap": 2,
-        "total": {"kernel": 7, "overrun": 1, "gap": 2, "dropped": 0},
+        "total": {"kernel": 7, "overrun": 1, "gap": 2, "dropped": 0, "cut": 0, "uncertain": 0},
     }
 
 
@@ -73,6 +75,25 @@ def test_drops_are_told_to_the_sink_that_dropped() -> None:
     assert json.loads(slow.got)["tsauditd"]["lost"]["dropped"] == 3
     assert quick.got == b""
     assert pipeline.losses == Losses(dropped=3)
+
+
+def test_what_is_shortened_is_told_but_not_that_the_telling_was_shortened() -> None:
+    sink, raw = Memory(), Memory()
+    raw.takes = "records"
+    pipeline, _ = build(sink, raw)
+    sink.cut = 2
+    pipeline.tell(0, 0, 0, raw_cut=5)
+    assert json.loads(sink.got)["tsauditd"]["lost"]["cut"] == 2
+    assert b" cut=5 " in raw.got
+    before = sink.got
+    sink.cut += 1  # the line that told it
+    pipeline.tell(0, 0, 0, raw_cut=5)
+    pipeline.tell(0, 0, 0, raw_cut=5)
+    assert sink.got == before
+    sink.cut += 1
+    pipeline.tell(0, 0, 0, raw_cut=5)
+    assert sink.got != before
+    assert pipeline.losses == Losses(cut=9)
 
 
 def test_a_full_sink_is_told_later_and_of_all() -> None:

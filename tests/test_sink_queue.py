@@ -18,6 +18,8 @@ class Gate:
     pause = 0.001
     backs_off = True
     state: str | None = None
+    cut = 0
+    uncertain = 0
 
     def __init__(self) -> None:
         self.open = threading.Event()
@@ -41,6 +43,50 @@ class Gate:
 
     def close(self) -> None:
         self.closed.set()
+
+    def abandon(self) -> None:
+        self.errors.append(TimeoutError())
+        self.open.set()
+
+
+class Ticks(Gate):
+    """A writer whose clock's work always fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open.set()
+        self.ticked = threading.Event()
+
+    def tick(self) -> None:
+        self.ticked.set()
+        raise OSError(1, "Operation not permitted")
+
+
+def test_what_the_clock_asks_for_holds_no_line_up_when_it_fails() -> None:
+    writer = Ticks()
+    sink = QueueSink(writer, 1000)
+    sink.write(b"one\n")
+    assert writer.ticked.wait(PATIENCE)
+    done = threading.Event()
+    sink.order(done.set)
+    assert done.wait(PATIENCE), "no order is lost by it"
+    sink.write(b"two\n")
+    while sink.health().waiting:
+        pass
+    assert sink.health().error == "Operation not permitted"
+    sink.close(PATIENCE)
+    assert writer.got == b"one\ntwo\n"
+
+
+def test_a_writer_that_hangs_is_told_to_give_up() -> None:
+    writer = Gate()
+    sink = QueueSink(writer, 1000)
+    sink.write(b"one\n")
+    assert writer.reached.wait(PATIENCE)
+    sink.close(0)
+    assert writer.closed.wait(PATIENCE), "its thread has ended"
+    assert sink.health().dropped == 1
+    assert sink.health().written == 0
 
 
 def test_a_writer_that_hangs_holds_up_nobody_and_drops_are_counted() -> None:
@@ -96,7 +142,6 @@ def test_an_end_without_patience_counts_what_is_left() -> None:
     sink.write(b"three\n")
     sink.close(0)
     assert sink.health().dropped == 3
-    writer.open.set()
 
 
 def test_a_reader_that_has_gone_closes_it() -> None:

@@ -1,16 +1,18 @@
 """Syslog over every transport, to sockets of this process; TLS with certificates made for the test."""
 
+import contextlib
 import json
 import socket
 import ssl
-import subprocess
 import threading
 from pathlib import Path
 
 import pytest
+from certificates import make_certificates
 
 from tsauditd.config import SyslogOutput
 from tsauditd.errors import BadConfiguration
+from tsauditd.sinks.queue import QueueSink
 from tsauditd.sinks.syslog import SyslogWriter
 
 PATIENCE_S = 60.0
@@ -96,6 +98,60 @@ def test_tcp_and_what_was_sent_last_again_after_a_break() -> None:
     collector.close()
 
 
+def test_what_is_perhaps_lost_with_a_connection_is_counted() -> None:
+    collector, port = server()
+    writer = SyslogWriter(SyslogOutput(address=f"tcp://127.0.0.1:{port}", resend_bytes=0))
+    for number in range(100):
+        writer.write(line(number), 0)
+    stream = collector.accept()[0]
+    read = stream.recv(4000).count(b"@timestamp")
+    stream.close()
+
+    def until_it_is_noticed() -> None:
+        while True:
+            writer.tick()
+
+    with pytest.raises(ConnectionResetError):
+        until_it_is_noticed()
+    assert 100 - read <= writer.uncertain <= 100
+    writer.close()
+    collector.close()
+
+
+def test_a_collector_that_takes_nothing_is_left_when_nobody_wants_it_any_more() -> None:
+    collector, port = server()
+    writer = SyslogWriter(SyslogOutput(address=f"tcp://127.0.0.1:{port}"))
+    sink = QueueSink(writer, 64 << 20)
+    for _ in range(40):
+        sink.write(line(0, "x" * 1000) * 1000)
+    stream = collector.accept()[0]
+    sink.close(0.1)
+    got = 0
+    stream.settimeout(PATIENCE_S)
+    with contextlib.suppress(ConnectionResetError):
+        while part := stream.recv(1 << 20):
+            got += part.count(b"@timestamp")
+    stream.close()
+    assert got < 40_000, "it was closed before all was taken"
+    assert sink.health().dropped > 0
+    collector.close()
+
+
+def test_an_end_in_good_order_leaves_nothing_behind() -> None:
+    collector, port = server()
+    writer = SyslogWriter(SyslogOutput(address=f"tcp://127.0.0.1:{port}"))
+    writer.write(line(1), 0)
+    stream = collector.accept()[0]
+    stream.send(b"something that nobody reads")
+    thread = threading.Thread(target=writer.close)
+    thread.start()
+    assert len(counted(stream, 1)) == 1
+    assert stream.recv(1) == b""
+    stream.close()
+    thread.join(PATIENCE_S)
+    collector.close()
+
+
 def test_a_collector_that_is_not_there_is_told() -> None:
     collector, port = server()
     collector.close()
@@ -120,25 +176,15 @@ def test_a_message_that_is_too_long_stays_json() -> None:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ca.pem, and server.pem for the name collector.example signed by it."""
     where = tmp_path_factory.mktemp("certificates")
-    steps = """
-req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=test -days 2
-req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=x -addext subjectAltName=DNS:collector.example
-x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.crt -days 2 -copy_extensions copy
-"""
-    for words in steps.strip().splitlines():
-        subprocess.run(["openssl", *words.split()], cwd=where, check=True, capture_output=True)
-    (where / "server.pem").write_bytes(
-        (where / "server.key").read_bytes() + (where / "server.crt").read_bytes()
-    )
+    make_certificates(where)
     return where
 
 
 def tls_server(certificates: Path) -> tuple[ssl.SSLSocket, int]:
     plain, port = server()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates / "server.pem")
+    context.load_cert_chain(certificates / "server.crt", certificates / "server.key")
     return context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False), port
 
 
@@ -181,8 +227,21 @@ def test_tls_checks_the_certificate(certificates: Path, ca: str, name: str, arri
     assert got[0].endswith(line(1).rstrip()) if arrives else got == [b"refused"]
 
 
-def test_a_certificate_that_cannot_be_read_is_told() -> None:
+def test_a_certificate_that_cannot_be_read_is_told(certificates: Path) -> None:
+    with pytest.raises(
+        BadConfiguration, match="certificates"
+    ):  # and no terminal is asked for the pass phrase
+        SyslogWriter(
+            SyslogOutput(
+                address="tls://127.0.0.1:1",
+                certificate_file=str(certificates / "sender.crt"),
+                key_file=str(certificates / "locked.key"),
+            )
+        )
     with pytest.raises(BadConfiguration, match=r"certificates \(/missing\): No such file"):
         SyslogWriter(SyslogOutput(address="tls://127.0.0.1:1", ca_file="/missing"))
+    for name in (".example", "two..dots", "x" * 64):
+        with pytest.raises(BadConfiguration, match="is not the name of a host"):
+            SyslogWriter(SyslogOutput(address="tls://127.0.0.1:1", server_name=name))
     with pytest.raises(BadConfiguration, match="0 is not a port"):
         SyslogWriter(SyslogOutput(address="udp://127.0.0.1:0"))

@@ -41,6 +41,7 @@ DATA: dict[str, Any] = {
             "written_bytes": 4,
             "dropped": 1,
             "cut": 0,
+            "uncertain": 0,
             "error": "No space left on device",
         }
     ],

@@ -128,6 +128,9 @@ class Listener:
     def take_raw(self) -> bytes:
         """Takes the lines of audit.log for the records that came since the last call; whole lines, without EOE."""
 
+    def change(self, *, original: bool, raw: str | None, max_argument_bytes: int) -> None:
+        """Goes on by other settings, from the next event and the next raw record on. Raises ValueError for raw."""
+
     def talkers(self) -> dict[str, list[tuple[str, int]]]:
         """Events by rule key (`keys`) and by executable (`executables`), the most frequent first, at most 256 each.
         Only what is rare may be missing, or counted too high."""
@@ -140,8 +143,9 @@ class Listener:
     def counters(self) -> dict[str, int]:
         """packets, records, events, overruns (ENOBUFS), rejected (sender not the kernel), truncated (longer than
         20,480 bytes), control, unreadable, incomplete, late, gaps, stalls (64 MiB waited for take(), so reading
-        stopped until it came), wakeups, pauses (to gather), receives (system calls), bytes_in, bytes_out, ended (1
-        once nothing more will be read: the socket failed or its peer closed it, or stop()), cpu_ns (of the thread).
+        stopped until it came), wakeups, pauses (to gather), receives (system calls), bytes_in, bytes_out,
+        raw_cut (lines for take_raw() that were longer than 8,969 bytes, and shortened), ended (1 once nothing
+        more will be read: the socket failed or its peer closed it, or stop()), cpu_ns (of the thread).
 
         Of connections' ends: ends_event, ends_listener, ends_pidfd, ends_destroyed, ends_unknown (events by who knew
         the end that is not in the record: tsauditd.endpoint), accepts and connects (inet connections taken, made or

@@ -196,6 +196,8 @@ class Summary:
             (losses.overrun, "overruns"),
             (losses.gap, "missing"),
             (losses.dropped, "dropped"),
+            (losses.cut, "cut"),
+            (losses.uncertain, "perhaps lost with a connection"),
         ):
             lost += f", {count} {what}" if count else ""
         return f"{events} events, {self.counters['records']} records, {lost}{each}"
@@ -249,9 +251,9 @@ async def serve(
     def tell() -> None:
         counters = listener_counters(listener)
         before = pipeline.losses
-        pipeline.tell(source.lost(), counters["overruns"], counters["gaps"])
+        pipeline.tell(source.lost(), counters["overruns"], counters["gaps"], counters["raw_cut"])
         if sessions is not None:
-            if new := dataclasses.replace(pipeline.losses - before, dropped=0):
+            if new := dataclasses.replace(pipeline.losses - before, dropped=0, cut=0, uncertain=0):
                 sessions.lost(new.sentence, new.kernel + new.overrun + new.gap)
             sessions.tick()
         if watch is not None:

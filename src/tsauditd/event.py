@@ -67,6 +67,7 @@ class ListenerCounters(TypedDict):
     receives: int
     bytes_in: int
     bytes_out: int
+    raw_cut: int
     ends_event: int
     ends_listener: int
     ends_pidfd: int
@@ -94,12 +95,17 @@ def listener_counters(listener: Listener) -> ListenerCounters:
 
 @dataclass(frozen=True, slots=True)
 class SinkHealth:
-    """How a sink does: bytes written, bytes waiting, events dropped for want of room, and the last error's text."""
+    """How a sink does: bytes written, bytes waiting, events dropped for want of room, and the last error's text.
+
+    cut: lines that were shortened. uncertain: lines that went out with a connection that then broke.
+    """
 
     written: int
     waiting: int
     dropped: int
     error: str | None
+    cut: int = 0
+    uncertain: int = 0
 
 
 class Sink(Protocol):

@@ -11,7 +11,6 @@ from tsauditd.event import Sink
 from tsauditd.sinks import Actions, Loop, open_sink
 from tsauditd.sinks.file import FileWriter, group_id
 from tsauditd.sinks.queue import QueueSink
-from tsauditd.sinks.syslog import SyslogWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,8 @@ class Outputs:
                 "waiting_bytes": (health := each.sink.health()).waiting,
                 "written_bytes": health.written,
                 "dropped": health.dropped,
-                "cut": _cut(each.sink),
+                "cut": health.cut,
+                "uncertain": health.uncertain,
                 "error": health.error,
             }
             for each in self._open
@@ -132,11 +132,6 @@ def _file(sink: Sink) -> tuple[QueueSink, FileWriter] | None:
     if isinstance(sink, QueueSink) and isinstance(sink.writer, FileWriter):
         return sink, sink.writer
     return None
-
-
-def _cut(sink: Sink) -> int:
-    """Messages of which a collector got less than all."""
-    return sink.writer.cut if isinstance(sink, QueueSink) and isinstance(sink.writer, SyslogWriter) else 0
 
 
 def _adapt(sink: Sink, output: FileOutput) -> None:

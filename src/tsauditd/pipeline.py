@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from datetime import UTC, datetime
 
-from tsauditd.event import Decoder, Sink
+from tsauditd.event import Decoder, Sink, SinkHealth
 from tsauditd.own import OwnRecord, OwnRecords
 
 ECS_VERSION = "8.17.0"
@@ -13,7 +13,7 @@ ECS_VERSION = "8.17.0"
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """What never arrived, since the daemon's start. Records, but `overrun` counts times and `dropped` events."""
+    """What never arrived, since the daemon's start. Records, but `overrun` counts times, `dropped` and on events."""
 
     kernel: int = 0
     """Records that the kernel lost, its backlog being full (AUDIT_GET, lost)."""
@@ -26,6 +26,12 @@ class Losses:
 
     dropped: int = 0
     """Events dropped by this sink's full queue."""
+
+    cut: int = 0
+    """Lines that were shortened, too long for this sink: a collector's message, a line of audit.log."""
+
+    uncertain: int = 0
+    """Messages that went down with a connection and were not sent again: at most so many never arrived."""
 
     def __sub__(self, other: "Losses") -> "Losses":
         pairs = zip(astuple(self), astuple(other), strict=True)
@@ -42,6 +48,8 @@ class Losses:
             "overrun": f"{self.overrun} overruns of the socket",
             "gap": f"{self.gap} serials never seen",
             "dropped": f"{self.dropped} events dropped by a full queue",
+            "cut": f"{self.cut} lines shortened that were too long",
+            "uncertain": f"at most {self.uncertain} events lost with a broken connection",
         }
         return ", ".join(text for name, text in what.items() if getattr(self, name))
 
@@ -121,6 +129,7 @@ class Pipeline:
         self._wall = wall
         self._own = OwnRecords(wall)
         self._losses = Losses()
+        self._raw_cut = 0
 
     @property
     def finished(self) -> bool:
@@ -134,9 +143,14 @@ class Pipeline:
 
     @property
     def losses(self) -> Losses:
-        """All losses so far; `dropped` is the sum of the sinks'."""
-        dropped = sum(outlet.sink.health().dropped for outlet in self._outlets)
-        return Losses(self._losses.kernel, self._losses.overrun, self._losses.gap, dropped)
+        """All losses so far; what sinks count is their sum."""
+        each = [self._total(outlet.sink, outlet.sink.health()) for outlet in self._outlets]
+        return replace(
+            self._losses,
+            dropped=sum(total.dropped for total in each),
+            cut=sum(total.cut for total in each),
+            uncertain=sum(total.uncertain for total in each),
+        )
 
     def deliver(self, lines: bytes) -> None:
         """Gives whole JSON lines to every sink that takes events; they share the bytes."""
@@ -163,29 +177,41 @@ class Pipeline:
         self.deliver(events)
         self.deliver_raw(record.line)
 
-    def tell(self, kernel: int, overrun: int, gap: int) -> None:
+    def tell(self, kernel: int, overrun: int, gap: int, raw_cut: int = 0) -> None:
         """Takes the totals since the start, and tells each sink's stream what it has not been told.
 
+        raw_cut: lines of audit.log that were shortened, which concerns those who take them.
         What a full sink has no room for now is told later, as one. A sink's error is told on standard error once.
         """
         self._losses = Losses(kernel, overrun, gap)
+        self._raw_cut = raw_cut
         for outlet in self._outlets:
             health = outlet.sink.health()
             if health.error != outlet.error:
                 outlet.error = health.error
                 self._say(f"{outlet.sink.name}: {health.error or 'writing again'}")
-            total = Losses(kernel, overrun, gap, health.dropped)
-            if new := total - outlet.told:
+            total = self._total(outlet.sink, health)
+            new = total - outlet.told
+            if new == Losses(cut=1) and outlet.just_told:
+                # It was this very line that was cut. To tell of that would never end.
+                outlet.told, outlet.just_told = total, False
+            elif new:
                 line = self._loss(outlet.sink, new, total)
                 if outlet.sink.room >= len(line):
                     outlet.sink.write(line)
-                    outlet.told = total
+                    outlet.told, outlet.just_told = total, True
 
     def change(self, sinks: Sequence[Sink]) -> None:
         """Goes on with these sinks. One that was there before knows what it was told."""
         known = {id(outlet.sink): outlet for outlet in self._outlets}
-        fresh = Losses(self._losses.kernel, self._losses.overrun, self._losses.gap)
-        self._outlets = [known.get(id(sink)) or _Outlet(sink, fresh) for sink in sinks]
+        self._outlets = [
+            known.get(id(sink)) or _Outlet(sink, self._total(sink, sink.health())) for sink in sinks
+        ]
+
+    def _total(self, sink: Sink, health: SinkHealth) -> Losses:
+        """What this sink's readers never got."""
+        cut = self._raw_cut if sink.takes == "records" else health.cut
+        return replace(self._losses, dropped=health.dropped, cut=cut, uncertain=health.uncertain)
 
     def _loss(self, sink: Sink, new: Losses, total: Losses) -> bytes:
         """The line that tells a sink's own stream of a loss."""
@@ -215,3 +241,4 @@ class _Outlet:
     sink: Sink
     told: Losses = Losses()
     error: str | None = None
+    just_told: bool = False

@@ -79,6 +79,11 @@ def metrics(data: Mapping[str, Any]) -> str:
         ("written_bytes", "counter", "Bytes written by an output."),
         ("dropped", "counter", "Lines dropped by an output's full queue."),
         ("cut", "counter", "Messages that were too long for an output."),
+        (
+            "uncertain",
+            "counter",
+            "Messages that went down with a connection and were not sent again, at most.",
+        ),
     ):
         samples = [({"output": sink["name"], "type": sink["type"]}, sink[name]) for sink in data["outputs"]]
         family(f"output_{name}{'_total' if kind == 'counter' else ''}", kind, text, samples)
@@ -114,7 +119,7 @@ def told(data: Mapping[str, Any] | None) -> str:
         ("both ends known", _ends(data["counters"])),
     ]
     for sink in data["outputs"]:
-        dropped = "".join(f", {sink[name]} {name}" for name in ("dropped", "cut") if sink[name])
+        dropped = "".join(f", {sink[name]} {name}" for name in ("dropped", "cut", "uncertain") if sink[name])
         waiting = (
             f", {sink['waiting_bytes']} of {sink['queue_bytes']} bytes wait" if sink["waiting_bytes"] else ""
         )

@@ -163,7 +163,7 @@ def test_cont_writes_the_state_and_status_asks(files: Files, daemon: Daemon) -> 
     assert found is not None
     assert [each["type"] for each in found["outputs"]] == ["file", "raw"]
     assert found["outputs"][1]["written_bytes"] == files.log.stat().st_size
-    assert found["lost"] == {"kernel": 0, "overrun": 0, "gap": 0, "dropped": 0}
+    assert not any(found["lost"].values())
     done = subprocess.run(
         [sys.executable, "-m", "tsauditd", "status", "-c", str(files.config), "--json"],
         capture_output=True,

@@ -74,6 +74,8 @@ pub struct Counters {
     pub late: u64,
     /// Serials that never came.
     pub gaps: u64,
+    /// Records written as auditd does that were shortened.
+    pub raw_cut: u64,
     /// Events outside the asked-for time.
     pub skipped: u64,
 }
@@ -165,6 +167,12 @@ impl Engine {
         {
             self.endpoints.glance(text, now, self.system.as_mut());
         }
+    }
+
+    /// Goes on by other settings, from the next event and the next raw record on.
+    pub fn change(&mut self, original: bool, max_argument_bytes: usize, raw: RawFormat) {
+        self.renderer.change(original, max_argument_bytes);
+        self.raw.change(raw);
     }
 
     /// How many processes are remembered, and the bytes of what they run.
@@ -297,6 +305,7 @@ impl Engine {
         Counters {
             late: self.assembler.late(),
             gaps: self.assembler.gaps(),
+            raw_cut: self.raw.cut(),
             ..self.counters
         }
     }

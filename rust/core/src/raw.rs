@@ -41,6 +41,7 @@ pub struct RawLog {
     out: Vec<u8>,
     fields: Vec<Field>,
     scratch: Vec<u8>,
+    cut: u64,
 }
 
 impl RawLog {
@@ -51,6 +52,17 @@ impl RawLog {
             format,
             ..Self::default()
         }
+    }
+
+    /// Goes on in another format.
+    pub fn change(&mut self, format: RawFormat) {
+        self.format = format;
+    }
+
+    /// How many lines were longer than the tools read, and shortened.
+    #[must_use]
+    pub fn cut(&self) -> u64 {
+        self.cut
     }
 
     /// The lines written; the caller takes them away.
@@ -79,7 +91,10 @@ impl RawLog {
         if self.format == RawFormat::Enriched {
             self.enrich(record, text, system);
         }
-        self.out.truncate(start + LONGEST_LINE);
+        if self.out.len() > start + LONGEST_LINE {
+            self.out.truncate(start + LONGEST_LINE);
+            self.cut += 1;
+        }
         for byte in self.out.iter_mut().skip(start) {
             if *byte == b'\n' {
                 *byte = b' ';
@@ -288,6 +303,16 @@ mod tests {
             line(1300, &format!("audit(1.000:2): {}", "x".repeat(20_000))).len(),
             8_970
         );
+    }
+
+    #[test]
+    fn what_is_shortened_is_counted() {
+        let mut log = RawLog::new(RawFormat::Raw);
+        let fits = LONGEST_LINE - "type=SYSCALL msg=".len();
+        log.write(1300, &vec![b'x'; fits], &mut Names);
+        assert_eq!((log.output().len(), log.cut()), (LONGEST_LINE + 1, 0));
+        log.write(1300, &vec![b'x'; fits + 1], &mut Names);
+        assert_eq!((log.output().len(), log.cut()), (2 * LONGEST_LINE + 2, 1));
     }
 
     #[test]

@@ -33,6 +33,7 @@ counts! {
     Receives = "receives",
     BytesIn = "bytes_in",
     BytesOut = "bytes_out",
+    RawCut = "raw_cut",
     EndsEvent = "ends_event",
     EndsListener = "ends_listener",
     EndsPidfd = "ends_pidfd",

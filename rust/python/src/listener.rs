@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use tsauditd_core::{Host, RawFormat, Settings};
 
-use crate::reader::{Plan, Shared, run};
+use crate::reader::{Change, Plan, Shared, run};
 use crate::system;
 
 /// The longest gathering pause: a second. Longer ones only fill the kernel's queue.
@@ -29,6 +29,17 @@ enum State {
 pub struct Listener {
     shared: Arc<Shared>,
     state: Mutex<State>,
+}
+
+fn raw_format(name: Option<&str>) -> PyResult<RawFormat> {
+    match name {
+        None => Ok(RawFormat::None),
+        Some("raw") => Ok(RawFormat::Raw),
+        Some("enriched") => Ok(RawFormat::Enriched),
+        Some(other) => Err(PyValueError::new_err(format!(
+            "raw is {other}; raw or enriched"
+        ))),
+    }
 }
 
 impl Listener {
@@ -79,16 +90,7 @@ impl Listener {
                 "gather_us is {gather_us}; at most {GATHER_US}"
             )));
         }
-        let raw = match raw {
-            None => RawFormat::None,
-            Some("raw") => RawFormat::Raw,
-            Some("enriched") => RawFormat::Enriched,
-            Some(other) => {
-                return Err(PyValueError::new_err(format!(
-                    "raw is {other}; raw or enriched"
-                )));
-            }
-        };
+        let raw = raw_format(raw)?;
         let (socket, kind) = if lines {
             (system::own(fd)?, libc::SOCK_STREAM)
         } else {
@@ -163,6 +165,16 @@ impl Listener {
         self.shared
             .raw
             .take(&self.shared.wake, |lines| PyBytes::new(py, lines))
+    }
+
+    #[pyo3(signature = (*, original, raw, max_argument_bytes))]
+    fn change(&self, original: bool, raw: Option<&str>, max_argument_bytes: usize) -> PyResult<()> {
+        self.shared.change(Change {
+            original,
+            max_argument_bytes,
+            raw: raw_format(raw)?,
+        });
+        Ok(())
     }
 
     fn talkers(&self) -> HashMap<&'static str, Vec<(String, u64)>> {

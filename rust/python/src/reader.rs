@@ -16,7 +16,7 @@ use std::time::Duration;
 use tsauditd_core::endpoint::flow::Origin;
 use tsauditd_core::talkers::Talkers;
 use tsauditd_core::timeline::Spans;
-use tsauditd_core::{Engine, Settings};
+use tsauditd_core::{Engine, RawFormat, Settings};
 
 use crate::arena::Arena;
 use crate::broadcast::Broadcast;
@@ -61,6 +61,13 @@ const LAST_DRAIN_MS: u64 = 1000;
 const ERRORS: u32 = 100;
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
+/// The settings that can change while it runs.
+pub struct Change {
+    pub original: bool,
+    pub max_argument_bytes: usize,
+    pub raw: RawFormat,
+}
+
 /// What the reading thread shares with those who started it.
 pub struct Shared {
     pub outbox: Outbox,
@@ -70,7 +77,9 @@ pub struct Shared {
     pub talkers: Arc<Mutex<Talkers>>,
     /// Records of the daemon's own, as packets, that are to go among the kernel's.
     own: Mutex<Vec<Vec<u8>>>,
-    /// There are some.
+    /// Other settings to go on by.
+    change: Mutex<Option<Change>>,
+    /// There are records of its own, or other settings.
     called: AtomicBool,
     /// The very last packet.
     farewell: Mutex<Vec<u8>>,
@@ -90,6 +99,7 @@ impl Shared {
             raw: Outbox::new()?,
             talkers: Arc::default(),
             own: Mutex::default(),
+            change: Mutex::default(),
             called: AtomicBool::new(false),
             farewell: Mutex::default(),
             counters: Counters::default(),
@@ -108,6 +118,18 @@ impl Shared {
             .push(packet);
         self.called.store(true, Release);
         self.wake.ring();
+    }
+
+    /// Has the engine go on by other settings.
+    pub fn change(&self, change: Change) {
+        *self.change.lock().unwrap_or_else(PoisonError::into_inner) = Some(change);
+        self.called.store(true, Release);
+        self.wake.ring();
+    }
+
+    fn take_change(&self) -> Option<Change> {
+        let mut change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        change.take()
     }
 
     /// Puts a record of the daemon's own after everything else.
@@ -257,8 +279,12 @@ impl Reader {
         self.shared.stop.load(Acquire)
     }
 
-    /// Takes up the daemon's own records.
+    /// Takes up other settings and the daemon's own records.
     fn own(&mut self, now: u64) {
+        if let Some(change) = self.shared.take_change() {
+            self.engine
+                .change(change.original, change.max_argument_bytes, change.raw);
+        }
         for packet in self.shared.take_own() {
             self.engine.packet(&packet, now);
         }
@@ -502,6 +528,7 @@ impl Reader {
             (Count::Incomplete, engine.incomplete),
             (Count::Late, engine.late),
             (Count::Gaps, engine.gaps),
+            (Count::RawCut, engine.raw_cut),
             (Count::EndsEvent, shares.of(Origin::Event)),
             (Count::EndsListener, shares.of(Origin::Listener)),
             (Count::EndsPidfd, shares.of(Origin::Pidfd)),

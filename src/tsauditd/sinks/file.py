@@ -25,6 +25,8 @@ class FileWriter:
 
     pause = 1.0
     backs_off = False
+    cut = 0
+    uncertain = 0
 
     def __init__(
         self, output: FileOutput, actions: Actions, *, wall: Callable[[], float] = time.time
@@ -130,6 +132,9 @@ class FileWriter:
             os.close(self._fd)
             self._fd = -1
         self._rotation.settle()
+
+    def abandon(self) -> None:
+        """See Writer: a disk that hangs cannot be told to give up."""
 
     def _open(self) -> None:
         fd = open_append(self.name, self._group)

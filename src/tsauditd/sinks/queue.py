@@ -1,5 +1,6 @@
 """A bounded queue and the thread that empties it: a writer may block, and nobody but its own queue waits."""
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -32,11 +33,20 @@ class Writer(Protocol):
         Raises OSError; BrokenPipeError: the reader has gone for good.
         """
 
+    cut: int
+    """Lines that were shortened: too long for where they go."""
+
+    uncertain: int
+    """Lines of which nobody knows whether they arrived; what is written is not counted back for them."""
+
     def tick(self) -> None:
-        """Called about once a second: what the clock asks for."""
+        """Called about once a second: what the clock asks for. A failure holds no line up; it is told as well."""
 
     def close(self) -> None:
         """Lets go of what was opened."""
+
+    def abandon(self) -> None:
+        """From another thread, when patience is over: a `write` that waits is to raise soon, if that is possible."""
 
     @property
     def state(self) -> str | None:
@@ -63,6 +73,9 @@ class QueueSink:
         self._written = 0
         self._dropped = 0
         self._error: str | None = None
+        self._tick_error: str | None = None
+        self._tick_at = time.monotonic() + _TICK
+        self._tick_pause = writer.pause
         self._closed = False
         self._ending = False
         self._hurry = False
@@ -90,7 +103,10 @@ class QueueSink:
     def health(self) -> SinkHealth:
         """How it does."""
         with self._changed:
-            return SinkHealth(self._written, self._waiting, self._dropped, self._error or self.writer.state)
+            error = self._error or self._tick_error or self.writer.state
+            return SinkHealth(
+                self._written, self._waiting, self._dropped, error, self.writer.cut, self.writer.uncertain
+            )
 
     def write(self, lines: bytes) -> None:
         """Takes whole lines. What there is no room for is dropped, by the queue's policy, and counted."""
@@ -121,7 +137,10 @@ class QueueSink:
             self._limit, self._drop_oldest = queue_bytes, drop_oldest
 
     def close(self, patience: float) -> None:
-        """Writes out what waits, for at most `patience` seconds; what is left then counts as dropped."""
+        """Writes out what waits, for at most `patience` seconds; what is left then counts as dropped.
+
+        A writer that hangs is told to give up, so that its thread ends; one that cannot (a disk) keeps it until then.
+        """
         with self._changed:
             self._ending = self._hurry = True
             self._changed.notify()
@@ -133,6 +152,8 @@ class QueueSink:
             self._dropped += sum(part.count(b"\n") for part in left)
             self._waiting = 0
             self._changed.notify()
+        if self._thread.is_alive():
+            self.writer.abandon()
 
     def _fit(self, lines: bytes) -> bytes:
         """Makes room by the policy; returns what of `lines` is to be kept."""
@@ -151,15 +172,8 @@ class QueueSink:
 
     def _run(self) -> None:
         pause = self.writer.pause
-        tick_at = time.monotonic() + _TICK
-        while True:
-            action = self._next(tick_at)
-            if action is None:
-                break
+        while (action := self._next()) is not None:
             try:
-                if time.monotonic() >= tick_at:
-                    tick_at = time.monotonic() + _TICK
-                    self.writer.tick()
                 action()
             except BrokenPipeError:
                 self._gone()
@@ -176,14 +190,17 @@ class QueueSink:
                 pause = min(pause * 2, _LAST_PAUSE) if self.writer.backs_off else pause
             else:
                 pause = self.writer.pause
-        self.writer.close()
+        with contextlib.suppress(OSError):  # a disk that fails, also at the end
+            self.writer.close()
 
-    def _next(self, tick_at: float) -> Callable[[], None] | None:
+    def _next(self) -> Callable[[], None] | None:
         """What to do now; None at the end."""
         with self._changed:
-            while True:
+            while not self._closed:
                 if self._urgent:
                     return self._urgent.popleft()
+                if time.monotonic() >= self._tick_at:
+                    return self._tick
                 if self._at < len(self._current):
                     if not self.writer.state:
                         return self._put
@@ -196,13 +213,30 @@ class QueueSink:
                 if self._ending:
                     return None
                 self._hurry = False
-                if (left := tick_at - time.monotonic()) <= 0:
-                    return _nothing
-                self._changed.wait(left)
+                self._changed.wait(max(self._tick_at - time.monotonic(), 0))
+        return None
+
+    def _tick(self) -> None:
+        """What the clock asks for. A failure is tried again later, and lines go on meanwhile."""
+        error = None
+        try:
+            self.writer.tick()
+        except OSError as failure:
+            error = failure.strerror or str(failure)
+            self._tick_pause = (
+                min(self._tick_pause * 2, _LAST_PAUSE) if self.writer.backs_off else self._tick_pause
+            )
+        else:
+            self._tick_pause = self.writer.pause
+        with self._changed:
+            self._tick_error = error
+            self._tick_at = time.monotonic() + (max(self._tick_pause, _TICK) if error else _TICK)
 
     def _put(self) -> None:
         at = self.writer.write(self._current, self._at)
         with self._changed:
+            if self._closed:  # too late: it is counted as dropped
+                return
             self._written += at - self._at
             self._waiting -= at - self._at
             self._at = at

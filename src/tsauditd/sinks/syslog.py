@@ -1,16 +1,18 @@
 """A syslog collector: the local socket, UDP, TCP (RFC 6587) or TLS (RFC 5425)."""
 
+import contextlib
+import errno
 import os
 import select
 import socket
 import ssl
 import time
-from collections import deque
 
 from tsauditd.config import SyslogOutput
 from tsauditd.config.model import FACILITIES
 from tsauditd.errors import BadConfiguration
 from tsauditd.event import SyslogFormat
+from tsauditd.sinks.flight import Flight, UnderWay
 
 _LONGEST = {"unix": 65_536, "udp": 65_507, "tcp": 1 << 20, "tls": 1 << 20}
 """Bytes of a message: what the transport takes, and for streams what a collector can be set to."""
@@ -18,7 +20,16 @@ _LONGEST = {"unix": 65_536, "udp": 65_507, "tcp": 1 << 20, "tls": 1 << 20}
 _CONNECT_SECONDS = 10.0
 
 _DEAD_SECONDS = 60
-"""How long a peer that acknowledges nothing is believed in (tcp(7), TCP_USER_TIMEOUT)."""
+"""How long a peer that acknowledges nothing, or takes nothing, is believed in (tcp(7), TCP_USER_TIMEOUT)."""
+
+_SLICE_SECONDS = 0.5
+"""How long one call waits for a peer that takes nothing, before it is looked whether anybody still wants it."""
+
+_PIECE = 1 << 20
+"""Bytes given to the kernel at once."""
+
+_FAREWELL_SECONDS = 1.0
+"""How long the peer gets at the end to read all and to close its side."""
 
 
 class SyslogWriter:
@@ -38,11 +49,14 @@ class SyslogWriter:
         self._output = output
         self._kind, _, self._place = output.address.replace("unix:", "unix://", 1).partition("://")
         self._socket: socket.socket | None = None
-        self._sent: deque[bytes] = deque()
-        self._sent_bytes = 0
+        self._under_way: UnderWay | None = None
+        self._flight = Flight(output.resend_bytes)
         self.cut = 0
         """Messages that were too long."""
+        self.uncertain = 0
+        """At most so many messages went down with a connection and were not sent again."""
         self._resend = False
+        self._abandoned = False
         self._context = _context(output) if self._kind == "tls" else None
         if self._kind != "unix":
             host, _, port = self._place.rpartition(":")
@@ -50,6 +64,8 @@ class SyslogWriter:
             if not 0 < int(port) < 65_536:
                 message = f"{output.address}: {port} is not a port"
                 raise BadConfiguration(message)
+            for name in (self._address[0], output.server_name):
+                _check_name(output.address, name)
         self._format = self._new_format()
 
     def write(self, lines: bytes, start: int) -> int:
@@ -57,16 +73,15 @@ class SyslogWriter:
         try:
             self._connected()
             part = lines[start:] if start else lines
-            self._send(part)
+            size, messages, cut = self._send(part)
         except OSError as error:
             self._lose()
             if isinstance(error, BrokenPipeError):  # not for good
                 raise ConnectionResetError(error.errno, "the collector has closed the connection") from None
             raise
-        self._sent.append(part)
-        self._sent_bytes += len(part)
-        while self._sent and self._sent_bytes - len(self._sent[0]) >= self._output.resend_bytes:
-            self._sent_bytes -= len(self._sent.popleft())
+        self.cut += cut
+        if self._under_way is not None:
+            self._flight.sent(part, size, messages, self._under_way.bytes())
         return len(lines)
 
     def tick(self) -> None:
@@ -82,10 +97,23 @@ class SyslogWriter:
         self._format = self._new_format()
 
     def close(self) -> None:
+        """See Writer: in good order, since to close a socket with something unread cuts off what was sent."""
+        line = self._socket
+        if line is not None and self._streams and not self._abandoned:
+            line.settimeout(_FAREWELL_SECONDS)
+            if isinstance(line, ssl.SSLSocket):
+                with contextlib.suppress(OSError, ValueError):
+                    line = line.unwrap()
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_WR)
+                while line.recv(4096):
+                    pass
+            line.close()
+        self._drop()
+
+    def abandon(self) -> None:
         """See Writer."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        self._abandoned = True
 
     def _new_format(self) -> SyslogFormat:
         local = self._kind == "unix"
@@ -107,10 +135,16 @@ class SyslogWriter:
             self._look()
             return
         self._socket = self._connect()
+        self._socket.settimeout(_SLICE_SECONDS)
+        self._under_way = None if self._kind == "udp" else UnderWay(self._socket)
         if self._resend:
-            for part in self._sent:
+            for part in self._flight.kept:
                 self._send(part)
             self._resend = False
+
+    @property
+    def _streams(self) -> bool:
+        return self._kind in ("tcp", "tls")
 
     def _connect(self) -> socket.socket:
         if self._kind == "unix":
@@ -133,28 +167,38 @@ class SyslogWriter:
             if self._context is not None:
                 name = self._output.server_name or self._address[0]
                 stream = self._context.wrap_socket(stream, server_hostname=name)
-            stream.settimeout(None)
         except BaseException:
             stream.close()
             raise
         return stream
 
-    def _send(self, lines: bytes) -> None:
-        assert self._socket is not None
+    def _send(self, lines: bytes) -> tuple[int, int, int]:
+        """Returns the bytes of it, how many messages they are and how many of those were shortened."""
         messages, ends, cut = self._format.messages(lines)
-        self.cut += cut
-        if self._kind in ("tcp", "tls"):
-            self._socket.sendall(messages)
-            return
-        start, view = 0, memoryview(messages)
-        for end in ends:
-            self._socket.send(view[start:end])
-            start = end
+        view = memoryview(messages)
+        if self._streams:
+            self._send_all(view)
+        else:
+            start = 0
+            for end in ends:
+                self._send_all(view[start:end])
+                start = end
+        return len(messages), len(ends), cut
+
+    def _send_all(self, what: memoryview) -> None:
+        """Sends it, however long a peer takes that is alive; raises TimeoutError when nobody wants it any more."""
+        assert self._socket is not None
+        while what:
+            try:
+                what = what[self._socket.send(what[:_PIECE]) :]
+            except TimeoutError as error:
+                if self._abandoned or error.errno == errno.ETIMEDOUT:
+                    raise
 
     def _look(self) -> None:
         """Raises ConnectionResetError when a stream's other end has gone, which sending would learn too late."""
         line = self._socket
-        if line is None or self._kind not in ("tcp", "tls") or not select.select([line], [], [], 0)[0]:
+        if line is None or not self._streams or not select.select([line], [], [], 0)[0]:
             return
         line.setblocking(False)
         try:
@@ -163,12 +207,30 @@ class SyslogWriter:
         except (BlockingIOError, ssl.SSLWantReadError):
             return
         finally:
-            line.setblocking(True)
-        raise ConnectionResetError(104, "the collector has closed the connection")
+            line.settimeout(_SLICE_SECONDS)
+        raise ConnectionResetError(errno.ECONNRESET, "the collector has closed the connection")
 
     def _lose(self) -> None:
-        self.close()
-        self._resend = self._kind != "udp" and bool(self._sent)
+        if self._under_way is not None:
+            self.uncertain += self._flight.broken(self._under_way.bytes())
+        self._drop()
+        self._resend = bool(self._flight.kept)
+
+    def _drop(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = self._under_way = None
+
+
+def _check_name(address: str, name: str) -> None:
+    """Refuses what can be no host's name (RFC 1035, 2.3.4), which the thread would meet with ValueError."""
+    try:
+        good = not name.startswith(".") and "\0" not in name and name.encode("idna") is not None
+    except UnicodeError:
+        good = False
+    if not good:
+        message = f"{address}: {name} is not the name of a host"
+        raise BadConfiguration(message)
 
 
 def _context(output: SyslogOutput) -> ssl.SSLContext:
@@ -176,7 +238,8 @@ def _context(output: SyslogOutput) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=output.ca_file or None)
         if output.certificate_file:
-            context.load_cert_chain(output.certificate_file, output.key_file or None)
+            # Without a password given, OpenSSL would ask the terminal for one.
+            context.load_cert_chain(output.certificate_file, output.key_file or None, password="")
     except OSError as error:
         files = ", ".join(name for name in (output.ca_file, output.certificate_file, output.key_file) if name)
         message = f"{output.address}: certificates ({files}): {error.strerror or error}"

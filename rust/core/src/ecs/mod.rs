@@ -116,6 +116,15 @@ impl Renderer {
         }
     }
 
+    /// Goes on by other settings. What was written before is not written again.
+    pub fn change(&mut self, original: bool, max_argument_bytes: usize) {
+        self.original = original;
+        self.max_argument_bytes = max_argument_bytes;
+        self.people = memo::Memo::default();
+        self.memo = memo::Memo::default();
+        self.lines = Lines::default();
+    }
+
     /// Writes `event` as a line at the end of `out`.
     pub fn write(
         &mut self,

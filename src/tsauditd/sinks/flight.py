@@ -1,0 +1,103 @@
+"""What was sent to a collector and may not have been read there: kept to be sent again, or at least counted."""
+
+import fcntl
+import socket
+import struct
+import termios
+from collections import deque
+from dataclasses import dataclass
+
+_CHUNK = 64 << 10
+"""Bytes of what is only counted that share one entry."""
+
+_WINDOW_AT = 228
+"""Where struct tcp_info has tcpi_snd_wnd (linux/tcp.h; since Linux 5.4)."""
+
+_UNKNOWN_WINDOW = 32 << 20
+"""Bytes: the largest receive buffer by default (Linux 6.16, tcp_rmem), where the kernel does not tell the window."""
+
+
+@dataclass(slots=True)
+class _Sent:
+    size: int
+    """Bytes as they went over the connection."""
+
+    messages: int
+
+
+class Flight:
+    """The last `resend_bytes` that were sent, and how many messages before those may still be on their way.
+
+    Bounds: `resend_bytes` and one batch more; entries of 64 KiB for what both ends' socket buffers can hold.
+    """
+
+    def __init__(self, resend_bytes: int) -> None:
+        self._limit = resend_bytes
+        self._kept: deque[tuple[bytes, _Sent]] = deque()
+        self._kept_lines = 0
+        self._kept_size = 0
+        self._counted: deque[_Sent] = deque()
+        self._counted_size = 0
+
+    @property
+    def kept(self) -> list[bytes]:
+        """The lines to send again after a break, in order."""
+        return [lines for lines, _ in self._kept]
+
+    def sent(self, lines: bytes, size: int, messages: int, under_way: int) -> None:
+        """Takes note of a batch. size: its bytes on the connection. under_way: bytes that may be unread there now."""
+        self._kept.append((lines, _Sent(size, messages)))
+        self._kept_lines += len(lines)
+        self._kept_size += size
+        while self._kept and self._kept_lines - len(self._kept[0][0]) >= self._limit:
+            old, what = self._kept.popleft()
+            self._kept_lines -= len(old)
+            self._kept_size -= what.size
+            self._counted_size += what.size
+            if self._counted and self._counted[-1].size + what.size <= _CHUNK:
+                self._counted[-1].size += what.size
+                self._counted[-1].messages += what.messages
+            else:
+                self._counted.append(what)
+        self._forget(under_way)
+
+    def broken(self, under_way: int) -> int:
+        """The connection broke: how many messages are at most lost that are not kept."""
+        self._forget(under_way)
+        lost = sum(each.messages for each in self._counted)
+        self._counted.clear()
+        self._counted_size = 0
+        return lost
+
+    def _forget(self, under_way: int) -> None:
+        """Lets go of what has been read by now."""
+        while self._counted and self._kept_size + self._counted_size - self._counted[0].size >= under_way:
+            self._counted_size -= self._counted.popleft().size
+        if self._counted and self._kept_size >= under_way:
+            self._counted.clear()
+            self._counted_size = 0
+
+
+class UnderWay:
+    """How many bytes sent over a socket its reader may not have read: what the kernels' buffers hold."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._stream = line.type == socket.SOCK_STREAM
+        self._window = 0
+
+    def bytes(self) -> int:
+        """For a stream what is not acknowledged, and twice the largest window that the reader's end has offered.
+
+        It offers what its buffer has room for; twice, since the buffer may have grown while it was never empty. For
+        datagrams to a local socket what the sender's buffer may hold, which is charged until they are read (unix(7)).
+        """
+        if not self._stream:
+            return self._line.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        known = self._line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _WINDOW_AT + 4)
+        window = _UNKNOWN_WINDOW
+        if len(known) == _WINDOW_AT + 4:
+            (window,) = struct.unpack_from("I", known, _WINDOW_AT)
+        self._window = max(self._window, window)
+        unacknowledged = struct.unpack("i", fcntl.ioctl(self._line.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
+        return int(unacknowledged) + 2 * self._window
