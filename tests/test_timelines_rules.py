@@ -303,6 +303,14 @@ KINDS = st.sampled_from(
 )  # fmt: skip
 
 
+def test_a_number_given_twice_in_a_second_is_two_sessions() -> None:
+    maker, watched = Maker(), Watched()
+    for _ in range(3):
+        watched.timelines.push(maker.event("login", 1, process={"pid": 1}))
+    watched.timelines.finish(ended=True)
+    assert len(watched.views.sessions) == 3
+
+
 @given(
     st.lists(st.tuples(KINDS, st.sampled_from([None, 1, 2]), st.integers(1, 5)), max_size=60), st.integers()
 )

@@ -181,7 +181,7 @@ class Timelines:
         session_id = event.get("tsauditd", _NONE).get("session", _NONE).get("id")
         node = _node(event.get("host", _NONE))
         if session_id is None:
-            session_id = self._ids.get((node, number))
+            session_id = before = self._ids.get((node, number))
             if session_id is not None and event["auditd"]["message_type"] == "login":
                 known = self.sessions.get(session_id) or self._ended.get(session_id)
                 if known is not None and known.login_row is not None and known.opener is not None:
@@ -190,6 +190,8 @@ class Timelines:
                     session_id = None
             if session_id is None:
                 session_id = f"{node}-{ms // 1000}-{number}"
+                if (before or "").startswith(session_id):  # the number again in the same second
+                    session_id += f"-{event['event']['id'].rpartition(':')[2]}"
         session = self.sessions.get(session_id)
         if session is None:
             session = self._open(session_id, event, node, number, ms)
