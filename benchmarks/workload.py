@@ -62,6 +62,8 @@ class Load:
     """With {program} and {target} for the two paths."""
     target: Callable[[Path], Path]
     """Makes the target in a directory."""
+    through: tuple[str, ...] = ()
+    """A command that runs the one in the words behind it."""
 
 
 def _file(directory: Path) -> Path:
@@ -84,6 +86,7 @@ class Bench:
     def __init__(self, directory: Path, events: int, load: Load = OPENS) -> None:
         self._program = compiled(HERE / load.source, directory)
         self._target = load.target(directory)
+        self._through = load.through
         self._rule = load.rule.format(program=self._program, target=self._target)
         self._directory = directory
         self._events = events
@@ -142,7 +145,7 @@ class Bench:
         before = kernel.status(control)
         reader_ns, kauditd_ns = account.cpu_ns(), on_processor(kernel_thread)
         workload = subprocess.run(
-            [self._program, self._target, str(self._events)],
+            [*self._through, self._program, self._target, str(self._events)],
             stdout=subprocess.PIPE,
             check=True,
             start_new_session=True,

@@ -27,7 +27,7 @@ def out(capfd: pytest.CaptureFixture[str], *words: str, code: int = 0) -> list[s
 def test_a_line_a_session(capfd: pytest.CaptureFixture[str]) -> None:
     heading, *lines = out(capfd, "sessions", SSH)
     assert heading.split() == [
-        "SESSION", "USER", "FROM", "KIND", "START", "DURATION", "COMMANDS", "ESCALATIONS", "STATE",
+        "SESSION", "USER", "FROM", "KIND", "START", "(UTC)", "DURATION", "COMMANDS", "ESCALATIONS", "STATE",
     ]  # fmt: skip
     assert len(lines) == 6
     assert [line.split()[1] for line in lines] == ["alice"] * 5 + ["bob"]
@@ -92,7 +92,8 @@ def test_a_timeline_by_number_by_id_and_by_event(capfd: pytest.CaptureFixture[st
     assert text == out(capfd, "session", session["id"], SSH)
     assert text == out(capfd, "session", session["rows"][3]["events"][0], SSH)
     assert text[1].startswith("alice by ssh, interactive on pts/0 from 203.0.113.10:")
-    shown = [line.split(None, 2)[2] for line in text[3:-1]]
+    assert text[3].startswith("12 commands, ")
+    shown = [line.split(None, 2)[2] for line in text[4:-1]]
     assert shown == [
         "login sshd  (inferred)",  # of several connections from there, the last
         "$ -bash",
@@ -100,7 +101,7 @@ def test_a_timeline_by_number_by_id_and_by_event(capfd: pytest.CaptureFixture[st
         "$ whoami",
         "$ rm -f /tmp/provoke-copied",
         "logout sshd",
-        "loss 1 serials never seen  (inferred)",  # the log has such a gap
+        "1 serials never seen  (inferred)",  # a loss, of which nobody is the author: the log has such a gap
     ]
     assert len(out(capfd, "session", "-v", session["id"], SSH)) > len(text)
 
@@ -131,11 +132,27 @@ def test_hostile_names_are_shown_safely(capfd: pytest.CaptureFixture[str]) -> No
     assert not [line for line in text.splitlines() if line.startswith(("type=", "line type="))]
 
 
-def test_no_colour_in_a_pipe_and_colour_on_a_terminal(tmp_path: Path) -> None:
+def test_no_colour_in_a_pipe_and_colour_on_a_terminal() -> None:
     words = [sys.executable, "-m", "tsauditd", "session", "61", str(CAPTURES / "sudo.log")]
     assert b"\x1b" not in subprocess.run(words, stdout=subprocess.PIPE).stdout
+    assert b"\x1b[33m" in on_a_terminal(words)
+    assert b"\x1b" not in on_a_terminal(words, NO_COLOR="1")
+    assert b"\x1b" not in on_a_terminal(words, TERM="dumb")
+
+
+def test_lines_fit_the_terminal_and_keep_their_notes() -> None:
+    words = [sys.executable, "-m", "tsauditd", "session", "61", str(CAPTURES / "sudo.log")]
+    lines = on_a_terminal(words, NO_COLOR="1", COLUMNS="60").decode().splitlines()
+    assert max(len(line) for line in lines[4:-1]) == 60
+    (cut,) = [line for line in lines if "4243" in line and "(+1 command)" in line]
+    assert "…" in cut
+
+
+def on_a_terminal(words: list[str], **environment: str) -> bytes:
+    """What a program prints on a terminal of its own."""
+    known = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}
     terminal, inside = os.openpty()
-    with subprocess.Popen(words, stdout=inside) as process:
+    with subprocess.Popen(words, stdout=inside, env={**known, "TERM": "xterm", **environment}) as process:
         os.close(inside)
         shown = b""
         try:
@@ -145,7 +162,7 @@ def test_no_colour_in_a_pipe_and_colour_on_a_terminal(tmp_path: Path) -> None:
             pass
         assert process.wait() == 0
     os.close(terminal)
-    assert b"\x1b[33m" in shown
+    return shown
 
 
 def test_following_shows_what_comes_and_ends_with_the_session(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ class Run:
         self.said: list[str] = []
         self.unwritten: list[bytes] = []
         self.writes = True
+        self.later: Callable[[Callable[[], None]], object] = lambda act: act()
         self.sessions = self._start(BOOT)
 
     def _start(self, boot: str) -> LiveSessions:
@@ -39,6 +40,7 @@ class Run:
             idle=lambda: not self.unwritten,
             wall=lambda: self.now,
             say=self.said.append,
+            later=self._wait,
             alive=self._alive,
         )
         sessions.begin(boot, [self.file])
@@ -53,6 +55,9 @@ class Run:
 
     def _alive(self, numbers: Collection[str]) -> Collection[str]:
         return numbers if self.living is None else self.living & set(numbers)
+
+    def _wait(self, act: Callable[[], None]) -> None:
+        self.later(act)
 
     def batch(self, *events: dict[str, Any]) -> None:
         lines = b"".join(json.dumps(event).encode() + b"\n" for event in events)
@@ -232,3 +237,60 @@ def test_every_event_is_in_one_row_whatever_happens(
     for view in run.views().values():
         assert sorted(view.rows) == list(range(len(view.rows)))
         assert view.session["summary"]["rows"] == len(view.rows)
+
+
+def test_where_processes_cannot_be_seen_nothing_ends_for_that(tmp_path: Path) -> None:
+    written: list[bytes] = []
+    now = 1_700_000_000.0
+
+    def started() -> LiveSessions:
+        sessions = LiveSessions(
+            written.append,
+            journal=Journal(f"{tmp_path}/state"),
+            idle=lambda: True,
+            wall=lambda: now,
+            say=print,
+            later=lambda act: act(),
+            alive=None,
+        )
+        sessions.begin(BOOT, [])
+        return sessions
+
+    maker = Maker(boot=BOOT)
+    lines = json.dumps(maker.login(7)).encode() + b"\n"
+    first = started()
+    first.batch(lines, [(0, len(lines))])
+    first.close()
+    second = started()
+    now += 3600
+    second.tick()
+    second.close()
+    objects = [json.loads(line) for line in b"".join(written).splitlines()]
+    assert {one["tsauditd"]["session"]["state"] for one in objects} == {"open"}
+    assert objects[-1]["tsauditd"]["session"]["rows"][-1]["kind"] == "blind"
+
+
+def test_batches_of_a_moment_are_worked_on_together(run: Run) -> None:
+    asked: list[Callable[[], None]] = []
+    run.later = asked.append
+    maker = Maker(boot=BOOT)
+    for event in (maker.login(7), maker.command(7, ["bash"], pid=50)):
+        run.batch(event)
+    assert run.views() == {}
+    assert len(asked) == 1
+    asked.pop()()
+    assert len(run.views()) == 1
+    run.batch(maker.command(7, ["ls"], pid=51, parent=50))
+    run.sessions.lost("2 records were lost", 2)
+    run.sessions.close()
+    assert [row["kind"] for row in run.views()["7"].rows.values()] == ["login", "command", "command", "loss"]
+
+
+def test_the_state_moves_with_the_file(run: Run, tmp_path: Path) -> None:
+    maker = Maker(boot=BOOT)
+    run.batch(maker.login(7))
+    run.sessions.keep_at(str(tmp_path / "elsewhere.state"))
+    run.batch(maker.command(7, ["bash"], pid=50))
+    assert not Path(f"{run.file}.state").exists()
+    sessions, _ = Journal(str(tmp_path / "elsewhere.state")).load()
+    assert [(one.number, one.rows) for one in sessions] == [("7", 2)]

@@ -1,6 +1,8 @@
 """The commands that show sessions: what they take and print. Reading is in history.py, the rest in timelines/."""
 
 import ipaddress
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -110,14 +112,14 @@ def session(name: str, files: tuple[str, ...], verbose: bool, as_json: bool, fol
 
         click.echo(orjson.dumps(view.whole()))
     else:
-        for text in timeline(view, verbose=verbose, paint=_paint()):
+        for text in timeline(view, verbose=verbose, paint=_paint(), width=_width()):
             click.echo(text)
     return int(history.failed)
 
 
 def _follow(name: str, places: list[str], *, verbose: bool) -> int:
     from tsauditd.history import History
-    from tsauditd.timelines.text import heading, line
+    from tsauditd.timelines.text import heading, hides, line
     from tsauditd.timelines.view import Views
 
     views = Views(lambda _: True)
@@ -135,8 +137,8 @@ def _follow(name: str, places: list[str], *, verbose: bool) -> int:
                 continue
             shown = number + 1
             row = view.rows[number]
-            if verbose or "noise" not in row:
-                click.echo(line(row, view, paint=paint))
+            if verbose or not hides(row, view):
+                click.echo(line(row, view, paint=paint, width=_width()))
         sys.stdout.flush()
         if end := view.session.get("end"):
             click.echo(f"ended: {end['reason']}")
@@ -211,9 +213,15 @@ def _network(text: str | None) -> Callable[[dict[str, Any]], bool]:
 
 
 def _paint() -> Callable[[str, str], str]:
-    if not sys.stdout.isatty():
+    # https://no-color.org, and terminals that can do nothing.
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return lambda text, _: text
     return lambda text, colour: f"\x1b[{_CODES[colour]}m{text}\x1b[0m"
+
+
+def _width() -> int | None:
+    """The columns of the terminal; None in a pipe, where nothing is cut."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _say(message: str) -> None:

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -16,12 +17,10 @@ import uvloop
 
 from tsauditd import privileges
 from tsauditd.attachment import attach
-from tsauditd.config import Config, FileOutput
+from tsauditd.config import Config
 from tsauditd.errors import NoAudit, NotPrivileged, TsauditdError, UsageError
 from tsauditd.event import Listener, ListenerCounters, listener_counters
-from tsauditd.journal import Journal
 from tsauditd.kernel.rules.drift import Drift, drift_document
-from tsauditd.live import LiveSessions, state_path
 from tsauditd.outputs import Outputs
 from tsauditd.own import OwnRecords
 from tsauditd.pipeline import Losses, Origin, Pipeline
@@ -29,12 +28,16 @@ from tsauditd.plugin import PluginInput
 from tsauditd.service import Service
 from tsauditd.servicemanager import ServiceManager
 from tsauditd.sinks import Actions, Commands
+from tsauditd.watching import Watching
 
 _TICK = 1.0
 """Seconds between two looks at the kernel's count of lost records."""
 
 _TICKS_BETWEEN_RULES = 10
 """Ticks between two looks at the kernel's rules."""
+
+_TOGETHER = 0.1
+"""Seconds in which the events of sessions are gathered before they are worked on."""
 
 _PATIENCE = 2.0
 """Seconds that a slow reader gets at the end to take what waits for it."""
@@ -118,9 +121,12 @@ async def _run(load: Callable[[], Config], say: Callable[[str], None], *, plugin
             for line in privileges.lost():
                 say(line)
             watch = privileges.SocketsWatch(say)
-            sessions = _sessions(config, pipeline, origin, say)
+            watching = Watching(pipeline, origin, say=say, later=partial(loop.call_later, _TOGETHER))
+            watching.change(config)
             listener = listen(source, config, origin)
-            service = Service(source, listener, pipeline, outputs, config, load=load, say=say)
+            service = Service(
+                source, listener, pipeline, outputs, config, watching=watching, load=load, say=say
+            )
             try:
                 await service.begin()
                 for number, react in (
@@ -132,7 +138,7 @@ async def _run(load: Callable[[], Config], say: Callable[[str], None], *, plugin
                     loop.add_signal_handler(number, react)
                 for number in _END:
                     loop.add_signal_handler(number, service.ask_end, stop)
-                summary = await serve(source, pipeline, listener, stop, service.end, sessions, watch)
+                summary = await serve(source, pipeline, listener, stop, service.end, watching, watch)
             finally:
                 service.close()
         finally:
@@ -143,26 +149,6 @@ async def _run(load: Callable[[], Config], say: Callable[[str], None], *, plugin
             # Lines that a slow reader has left behind are known only now.
             say(str(dataclasses.replace(summary, losses=pipeline.losses)))
     return 0
-
-
-def _sessions(
-    config: Config, pipeline: Pipeline, origin: Origin, say: Callable[[str], None]
-) -> LiveSessions | None:
-    """The timelines of logins, with those that the last run has left open; None when no output takes them."""
-    if not config.sessions:
-        return None
-    files = [output.path for output in config.sessions if isinstance(output, FileOutput)]
-    path = Path(state_path(files[0] if files else None))
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sessions = LiveSessions(
-        pipeline.deliver_sessions,
-        journal=Journal(str(path)),
-        idle=lambda: pipeline.idle,
-        wall=time.time,
-        say=say,
-    )
-    sessions.begin(origin.boot_id, [Path(name) for file in files for name in (f"{file}.1", file)])
-    return sessions
 
 
 def this_host() -> Origin:
@@ -225,7 +211,7 @@ async def serve(
     listener: Listener,
     stop: asyncio.Event,
     last: Callable[[], None],
-    sessions: LiveSessions | None = None,
+    watching: Watching | None = None,
     watch: privileges.SocketsWatch | None = None,
 ) -> Summary:
     """Delivers the source's events until `stop` is set, then everything that is still on its way.
@@ -239,6 +225,7 @@ async def serve(
     def batch() -> None:
         if lines := listener.take():
             pipeline.deliver(lines)
+            sessions = watching.sessions if watching is not None else None
             if sessions is not None and (spans := listener.timeline_spans()):
                 sessions.batch(lines, spans)
         if pipeline.finished:
@@ -252,7 +239,7 @@ async def serve(
         counters = listener_counters(listener)
         before = pipeline.losses
         pipeline.tell(source.lost(), counters["overruns"], counters["gaps"], counters["raw_cut"])
-        if sessions is not None:
+        if watching is not None and (sessions := watching.sessions) is not None:
             if new := dataclasses.replace(pipeline.losses - before, dropped=0, cut=0, uncertain=0):
                 sessions.lost(new.sentence, new.kernel + new.overrun + new.gap)
             sessions.tick()
@@ -288,6 +275,6 @@ async def serve(
     batch()
     raw_batch()
     tell()
-    if sessions is not None:
-        sessions.close()
+    if watching is not None:
+        watching.close()
     return Summary(listener_counters(listener), pipeline.losses, time.process_time_ns() - began)

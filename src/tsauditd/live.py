@@ -1,5 +1,6 @@
 """Sessions while they happen: batches of the core in, objects to the sinks, the state kept for the next start."""
 
+import contextlib
 import os
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
@@ -15,6 +16,9 @@ from tsauditd.timelines.lines import push_lines
 _TAIL = 4 << 20
 """Bytes at the end of the sessions' file in which an object is looked for that may have been written."""
 
+_TOGETHER = 256 << 10
+"""Bytes of events that are taken at once: what Python does in one go costs half of what it does bit by bit."""
+
 
 class LiveSessions:
     """The sessions of this host, as long as the daemon runs and from one run to the next."""
@@ -27,18 +31,23 @@ class LiveSessions:
         idle: Callable[[], bool],
         wall: Callable[[], float],
         say: Callable[[str], None],
-        alive: Callable[[Collection[str]], Collection[str]] | None = None,
+        later: Callable[[Callable[[], None]], object],
+        alive: Callable[[Collection[str]], Collection[str]] | None,
     ) -> None:
         """`deliver` takes whole lines; `idle`: whether all that was delivered has been written.
 
-        `wall`: seconds since the epoch; `say` tells a line on standard error; `alive`: `sessions_alive` by default.
+        `wall`: seconds since the epoch; `say` tells a line on standard error; `later` calls in a moment what it is
+        given; `alive`: `sessions_alive`, or None where not every process can be seen.
         """
         self._deliver = deliver
         self._journal = journal
         self._idle = idle
         self._wall = wall
         self._say = say
-        self._alive = alive or sessions_alive
+        self._later = later
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._alive = alive
         self._objects: list[dict[str, Any]] = []
         self._timelines = Timelines(self._objects.append)
 
@@ -51,7 +60,8 @@ class LiveSessions:
         known = _written(written) if objects else set()
         # Given to be written, and killed before it was.
         self._give([document for document in objects if _key(document) not in known])
-        living = set(self._alive({session.number for session in sessions})) if sessions else set()
+        numbers = {session.number for session in sessions}
+        living = numbers if self._alive is None or not numbers else set(self._alive(numbers))
         for session in sessions:
             self._timelines.resume(session)
             if session.host.get("boot", {}).get("id") != boot_id:
@@ -69,25 +79,56 @@ class LiveSessions:
         self._restart()
 
     def batch(self, lines: bytes, spans: Iterable[tuple[int, int]]) -> None:
-        """Takes a batch of the core."""
-        push_lines(self._timelines, lines, spans)
-        self._settle()
+        """Takes a batch of the core; it is worked on together with those that come in the next moment."""
+        first = not self._waiting
+        for start, end in spans:
+            self._waiting.append(lines[start:end])
+            self._waiting_bytes += end - start
+        if self._waiting_bytes >= _TOGETHER:
+            self.take()
+        elif first and self._waiting:
+            self._later(self.take)
+
+    def take(self) -> None:
+        """Works on what waits."""
+        if self._waiting:
+            lines = b"".join(self._waiting)
+            self._waiting.clear()
+            self._waiting_bytes = 0
+            push_lines(self._timelines, lines, ((0, len(lines)),))
+            self._settle()
 
     def lost(self, text: str, count: int) -> None:
         """Records were lost just now."""
+        self.take()
         self._timelines.lost(text, int(self._wall() * 1000), count)
 
     def tick(self) -> None:
         """To be called about once a second."""
+        self.take()
         self._timelines.tick(int(self._wall() * 1000), self._alive)
         self._settle()
         if self._journal is not None and self._journal.is_large and self._idle():
             self._restart()
 
-    def close(self) -> None:
-        """Writes what waits. Open sessions stay in the journal for the next run."""
+    def flush(self) -> None:
+        """Writes what waits."""
+        self.take()
         self._timelines.flush()
         self._settle()
+
+    def keep_at(self, path: str) -> None:
+        """Keeps the state in this file from now on."""
+        if self._journal is not None and self._journal.path != path:
+            old, self._journal = self._journal, Journal(path)
+            self._restart()
+            old.close()
+            with contextlib.suppress(OSError):
+                os.unlink(old.path)
+
+    def close(self) -> None:
+        """Writes what waits. Open sessions stay in the journal for the next run."""
+        self.flush()
         if self._journal is not None:
             self._journal.close()
 
@@ -147,6 +188,20 @@ def sessions_alive(numbers: Collection[str]) -> set[str]:
             if len(found) == len(wanted):
                 break
     return found
+
+
+_FIRST_PID_NAMESPACE = 0xEFFFFFFC
+"""Inode of the pid namespace that all others are in (PROC_PID_INIT_INO, linux/proc_ns.h)."""
+
+
+def every_process_seen() -> bool:
+    """Whether `/proc` shows every process of the host: not in another pid namespace, nor with hidepid (proc(5))."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino == _FIRST_PID_NAMESPACE and os.access(
+            "/proc/1/sessionid", os.R_OK
+        )
+    except OSError:
+        return False
 
 
 def _key(document: dict[str, Any]) -> tuple[str, int]:

@@ -16,6 +16,7 @@ from tsauditd.own import OwnRecord, OwnRecords, Person, person
 from tsauditd.pipeline import Pipeline
 from tsauditd.sinks.file import group_id
 from tsauditd.telling import Doors, Rates, flat, metrics, write_private
+from tsauditd.watching import Watching
 
 _SAMPLE = 10.0
 """Seconds between two samples of the rates."""
@@ -52,6 +53,7 @@ class Service:
         outputs: Outputs,
         config: Config,
         *,
+        watching: Watching,
         load: Callable[[], Config],
         say: Callable[[str], None],
     ) -> None:
@@ -61,6 +63,7 @@ class Service:
         self._pipeline = pipeline
         self._outputs = outputs
         self._config = config
+        self._watching = watching
         self._load = load
         self._say = say
         self._own = OwnRecords(time.time)
@@ -117,6 +120,7 @@ class Service:
         who = self._sender()
         try:
             config = self._load()
+            self._watching.flush()
             retired = self._outputs.change(config.output)
         except (TsauditdError, OSError) as error:
             text = str(error) if isinstance(error, TsauditdError) else f"{error.filename}: {error.strerror}"
@@ -124,6 +128,7 @@ class Service:
             self._record(self._own.config(who, changed=False))
         else:
             self._pipeline.change(self._outputs.sinks)
+            self._watch(config)
             for sink in retired:
                 self._loop.run_in_executor(None, sink.close, _PATIENCE)
             for name in _fixed(self._config, config):
@@ -131,6 +136,12 @@ class Service:
             self._config = config
             self._reloads += 1
             self._record(self._own.config(who, changed=True))
+
+    def _watch(self, config: Config) -> None:
+        try:
+            self._watching.change(config)
+        except OSError as error:
+            self._say(f"sessions are not watched: {error.filename}: {error.strerror}")
 
     def rotate(self) -> None:
         """SIGUSR1: begins a new file in each output that has one, then writes DAEMON_ROTATE."""
@@ -221,6 +232,4 @@ def _fixed(old: Config, new: Config) -> list[str]:
     ]
     if old.raw_format != new.raw_format:
         names.append("output.format")
-    if bool(old.sessions) != bool(new.sessions):
-        names.append("output.lines")
     return names

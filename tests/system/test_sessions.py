@@ -195,3 +195,52 @@ def test_a_session_that_ended_unwatched_is_ended(untouched: Snapshot, config: Pa
         second.stop()
     assert view.session["end"] == {"reason": "unwatched", "inferred": True}
     assert os.path.exists(tmp_path / "sessions.json.state")
+
+
+def test_a_reload_begins_moves_and_ends_the_watch(untouched: Snapshot, config: Path, tmp_path: Path) -> None:
+    whole = config.read_text()
+    events_only = whole.replace(whole[whole.rindex("[[output]]") :], "")
+    config.write_text(events_only)
+    with login() as person, running(tmp_path, "-c", str(config), key="person") as daemon:
+
+        def reload(text: str, count: int) -> None:
+            config.write_text(text)
+            daemon.send(signal.SIGHUP)
+            wait_until(
+                lambda: (
+                    sum(
+                        event.get("auditd", {}).get("message_type") == "daemon_config"
+                        for event in events(tmp_path / "events.json")
+                    )
+                    == count
+                ),
+                "the reload",
+            )
+
+        person.run("/usr/bin/echo provoked-before")
+        reload(whole, 1)
+        person.run("/usr/bin/echo provoked-watched")
+        wait_until(lambda: session(tmp_path, person.number), "the session is open")
+        assert (tmp_path / "sessions.json.state").exists()
+        reload(whole.replace("sessions.json", "moved.json"), 2)
+        assert (tmp_path / "moved.json.state").exists()
+        assert not (tmp_path / "sessions.json.state").exists()
+        person.run("/usr/bin/echo provoked-moved")
+        reload(events_only, 3)
+        person.run("/usr/bin/echo provoked-after")
+        person.end()
+        daemon.stop()
+    assert not [line for line in daemon.said if "next start" in line]
+    views = Views(lambda _: True)
+    for name in ("sessions.json", "moved.json"):
+        for line in (tmp_path / name).read_bytes().splitlines():
+            views.take(json.loads(line))
+    (view,) = views.sessions.values()
+    assert commands(view) == ["/usr/bin/echo provoked-watched", "/usr/bin/echo provoked-moved"]
+
+
+def test_a_pid_namespace_does_not_show_every_process(audit_lock: Snapshot) -> None:
+    script = "from tsauditd.live import every_process_seen as seen; print(seen())"
+    ask = [sys.executable, "-c", script]
+    inside = ["unshare", "--pid", "--fork", "--mount-proc", *ask]
+    assert [subprocess.check_output(words, text=True).strip() for words in (ask, inside)] == ["True", "False"]

@@ -12,7 +12,16 @@ Paint = Callable[[str, str], str]
 """Gives a text in a colour (`red`, `yellow`, `green`, `blue`, `dim`, `bold`), or as it is."""
 
 _LONGEST = 200
-_COLUMNS = ("SESSION", "USER", "FROM", "KIND", "START", "DURATION", "COMMANDS", "ESCALATIONS", "STATE")
+_NAMED = 8
+_COUNTS = (
+    ("escalations", "escalation"), ("connections", "connection"), ("files", "file change"),
+    ("accounts", "account change"), ("audit", "audit change"), ("services", "service"), ("modules", "module"),
+    ("failures", "failure"), ("inputs", "input"), ("lost", "lost record"),
+)  # fmt: skip
+_COLUMNS = ("SESSION", "USER", "FROM", "KIND", "START (UTC)", "DURATION", "COMMANDS", "ESCALATIONS", "STATE")
+_NUMBERS = frozenset({"DURATION", "COMMANDS", "ESCALATIONS"})
+_WHO = (12, 28)
+"""Columns for who did it: at least, at most."""
 _COLOURS = {"escalation": "yellow", "failure": "red", "connection": "blue", "gap": "dim", "logout": "dim"}
 _ALWAYS = frozenset({"login", "logout", "gap", "loss", "blind", "link", "escalation", "failure"})
 
@@ -27,7 +36,10 @@ def table(views: Iterable[View]) -> Iterator[str]:
     lines = [_COLUMNS, *(_summary(view) for view in views)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_COLUMNS))]
     for line in lines:
-        yield "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        cells = zip(_COLUMNS, line, widths, strict=True)
+        yield "  ".join(
+            text.rjust(width) if column in _NUMBERS else text.ljust(width) for column, text, width in cells
+        ).rstrip()
 
 
 def failures(documents: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -40,25 +52,44 @@ def failures(documents: Iterable[dict[str, Any]]) -> Iterator[str]:
         yield f"{_clock(event['start'])}  {_where(document)}  failed {times}{burst}: {who}"
 
 
-def timeline(view: View, *, verbose: bool = False, paint: Paint = plain) -> Iterator[str]:
-    """The session's heading and its rows. Without `verbose`, noise and what folds under commands are left out."""
+def timeline(
+    view: View, *, verbose: bool = False, paint: Paint = plain, width: int | None = None
+) -> Iterator[str]:
+    """The session's heading and its rows. Without `verbose`, noise and what folds under commands are left out.
+
+    `width`: columns that there are; longer lines are cut.
+    """
     yield from heading(view, paint)
+    yield totals(view)
     children: dict[int, int] = {}
     for row in view.rows.values():
         if _folds(row, view.rows) and "parent" in row:
             children[row["parent"]] = children.get(row["parent"], 0) + row.get("count", 1)
-    hidden = 0
-    for number in sorted(view.rows, key=lambda one: (view.rows[one].get("offset", 0), one)):
-        row = view.rows[number]
-        if not verbose and (_folds(row, view.rows) or "noise" in row):
-            hidden += 1
-            continue
-        if "pipeline" in row and not verbose:
-            continue
-        more = 0 if verbose else children.get(number, 0)
-        yield line(row, view, more=more, paint=paint)
+    shown = [row for row in in_order(view) if verbose or not (hides(row, view) or "pipeline" in row)]
+    hidden = 0 if verbose else sum(hides(row, view) for row in view.rows.values())
+    column = min(max([len(_who(row)) for row in shown], default=0), _WHO[1])
+    for row in shown:
+        more = 0 if verbose else children.get(row["number"], 0)
+        yield line(row, view, more=more, paint=paint, width=width, column=column)
     if hidden:
-        yield paint(f"({hidden} rows hidden: --verbose shows them)", "dim")
+        yield paint(
+            f"({_several(hidden, 'row')} hidden: --verbose shows {'it' if hidden == 1 else 'them'})", "dim"
+        )
+
+
+def in_order(view: View) -> list[Row]:
+    """The rows by time."""
+    return sorted(view.rows.values(), key=lambda row: (row.get("offset", 0), row["number"]))
+
+
+def hides(row: Row, view: View) -> bool:
+    """Whether a row is left out unless everything is asked for: noise, and what folds under a command.
+
+    Never what was refused, nor who became whom.
+    """
+    if row["kind"] in _ALWAYS:
+        return False
+    return "noise" in row or _folds(row, view.rows)
 
 
 def heading(view: View, paint: Paint = plain) -> Iterator[str]:
@@ -71,7 +102,7 @@ def heading(view: View, paint: Paint = plain) -> Iterator[str]:
     state = "still open" if session["state"] == "open" else "ended"
     if end := session.get("end"):
         state += f": {end['reason']}" + (" (inferred)" if end.get("inferred") else "")
-    yield f"{_clock(event['start'])}, {duration(event['duration'])}, {state}"
+    yield f"{_clock(event['start'])} UTC, {duration(event['duration'])}, {state}"
     if before := session.get("failed_before"):
         who = ", ".join(f"{visible(name)} x{count}" for name, count in before["users"].items())
         burst = ": a burst" if "burst" in before else ""
@@ -80,22 +111,34 @@ def heading(view: View, paint: Paint = plain) -> Iterator[str]:
         yield f"started by session {visible(by['id'])}, row {by['row']} (inferred: {visible(by['evidence'])})"
 
 
-def line(row: Row, view: View, *, more: int = 0, paint: Paint = plain) -> str:
-    """One row."""
+def totals(view: View) -> str:
+    """What the session comes to: how much of what, as whom, to which hosts."""
+    summary = view.session["summary"]
+    counts = [_several(summary["commands"], "command")]
+    counts += [_several(summary[name], word) for name, word in _COUNTS if summary[name]]
+    said = f"{', '.join(counts)}; active {duration(summary['active'])}"
+    for name, word in (("users", "as"), ("hosts", "to")):
+        if found := summary[name]:
+            more = summary.get(f"{name}_more", 0) + len(found) - _NAMED
+            names = [visible(str(each), 40) for each in found[:_NAMED]]
+            said += f"; {word} {', '.join(names)}" + (f" and {more} more" if more > 0 else "")
+    return said
+
+
+def line(
+    row: Row, view: View, *, more: int = 0, paint: Paint = plain, width: int | None = None, column: int = 0
+) -> str:
+    """One row. `more`: commands that fold under it; `width`: columns in all; `column`: those for who did it."""
     offset = f"+{duration(row['offset'])}".rjust(10)
     if row["kind"] == "gap":
         return paint(f"{offset}  — idle {duration(row['duration'])} —", "dim")
-    who = _user(row.get("user"))
-    became = row.get("user", {}).get("effective")
-    if became:
-        who += f" → {_user(became)}"
-    said = f"{offset}  {who:<12}  {_what(row)}"
+    said = f"{offset}  {_who(row).ljust(max(column, _WHO[0]))}  {_what(row)}"
     if row["kind"] == "command":
         joined = [one for one in view.rows.values() if one.get("pipeline") == row["number"]]
         said += "".join(f" | {_command(one)}" for one in joined)
     notes = [f"\u00d7{row['count']} to {_clock(row['last'])}"] if "count" in row else []
     if more:
-        notes.append(f"+{more} commands")
+        notes.append(f"+{_several(more, 'command')}")
     if row.get("outcome") == "failure":
         notes.append(row.get("reason", "failed"))
     elif row.get("outcome") == "unknown" and row["kind"] == "escalation":
@@ -110,8 +153,11 @@ def line(row: Row, view: View, *, more: int = 0, paint: Paint = plain) -> str:
         notes.append(row["noise"])
     if "inferred" in row:
         notes.append("inferred")
-    if notes:
-        said += f"  ({', '.join(visible(note) for note in notes)})"
+    told = f"  ({', '.join(visible(note) for note in notes)})" if notes else ""
+    if width is not None and len(said) + len(told) > width:
+        # What the notes say is not to be cut off by a long command line.
+        said = said[: max(width - len(told) - 1, 40)] + "…"
+    said += told
     colour = "red" if row.get("outcome") == "failure" else _COLOURS.get(row["kind"])
     return paint(said, colour) if colour else said
 
@@ -130,6 +176,18 @@ def duration(ns: int) -> str:
     return f"{hours}h{minutes:02d}m" if hours < 24 else f"{hours // 24}d{hours % 24:02d}h"
 
 
+def _who(row: Row) -> str:
+    user = row.get("user")
+    if not user:
+        return ""
+    became = user.get("effective")
+    return f"{_user(user)} → {_user(became)}" if became else _user(user)
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def _folds(row: Row, rows: dict[int, Row]) -> bool:
     """Whether a row is left out for brevity: what a command started, unless it is worth a line of its own."""
     if row["kind"] == "other":
@@ -144,7 +202,7 @@ def _summary(view: View) -> Sequence[str]:
     session = view.session
     summary = session["summary"]
     kind = session["kind"] + (f" {session['how']}" if "how" in session else "")
-    state = session["state"] if "end" not in session else session["end"]["reason"]
+    state = session["state"] + (f" ({session['end']['reason']})" if "end" in session else "")
     return (
         visible(view.id),
         _user(view.document.get("user")),

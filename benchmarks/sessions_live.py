@@ -1,0 +1,136 @@
+"""What the daemon's sessions cost in an exec storm inside a login session: with that output and without, in turn.
+
+Takes the audit pid, so it needs root, and auditing that nobody else uses. See docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from borrowed import borrowed_audit
+from readers import BACKLOG_LIMIT, RECEIVE_BUFFER, Delivered, Reader, tsauditd_counted
+from report import TSAUDITD, fail, heading, machine, median, spread, table, verdict, write
+from workload import EXECS, Bench, Run, whole
+
+from tsauditd.errors import TsauditdError
+
+AIM_US = 15.0
+"""At most so much for a command beyond its event."""
+
+PERSON = 47_114_713
+"""A login id that nobody else on this machine has."""
+
+_SCRIPT = 'exec "$@"'
+_TYPED = 'seq "$3" | sed "s|^|$2 |" | sh && echo \'{"wall_ns": 0, "cpu_ns": 0}\''
+
+_LOG_IN = f"""chmod 755 "$(dirname "$2")"
+echo {PERSON} >/proc/self/loginuid
+exec setpriv --reuid {PERSON} --regid {PERSON} --clear-groups sh -c """
+"""What root runs gives a record of capabilities more, which a person's commands do not have."""
+
+STORMS = {
+    "one program runs them, repeats fold": _SCRIPT,
+    "a shell reads them, a row each": _TYPED,
+}
+
+WITHOUT, WITH = "events", "events and sessions"
+
+
+def reader(name: str, *, sessions: bool) -> Reader:
+    """The daemon, with the output or without."""
+
+    def command(at: Path) -> list[str]:
+        text = f"[kernel]\nbacklog_limit = {BACKLOG_LIMIT}\nreceive_buffer = {RECEIVE_BUFFER}\n"
+        for lines in ("events", "sessions") if sessions else ("events",):
+            text += f'[[output]]\ntype = "file"\nlines = "{lines}"\npath = "{at}/{lines}.json"\n'
+        (at / "tsauditd.toml").write_text(text, encoding="ascii")
+        return [str(TSAUDITD), "run", "-c", str(at / "tsauditd.toml"), "--rules", "none"]
+
+    def delivered(at: Path, path: str) -> Delivered:
+        own = tsauditd_counted(at, path).own
+        if not sessions:
+            return Delivered(None, None, own)
+        with (at / "sessions.json").open("rb") as lines:
+            objects = [json.loads(line)["tsauditd"] for line in lines]
+        latest = {
+            one["session"]["id"]: one["session"]["summary"]["commands"] for one in objects if "session" in one
+        }
+        return Delivered(None, None, min(own or 0, max(latest.values())))
+
+    return Reader(name, command, delivered)
+
+
+def main() -> int:
+    """Runs the benchmark; 0 done, 1 something failed or was not delivered, 4 not root, 130 interrupted."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--commands", type=int, default=20_000, help="commands in a round (default 20000)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each (default 3)")
+    parser.add_argument(
+        "--dir", default="/var/tmp", help="where the output goes, on a disk (default /var/tmp)"
+    )
+    options = parser.parse_args()
+    if options.commands < 1 or options.rounds < 1:
+        parser.error("--commands and --rounds must be 1 or more")
+    if os.geteuid() != 0:
+        fail("root is needed to take the audit pid", 4)
+    readers = [reader(WITHOUT, sessions=False), reader(WITH, sessions=True)]
+    found: dict[str, dict[str, list[Run]]] = {}
+    try:
+        for storm, script in STORMS.items():
+            with tempfile.TemporaryDirectory(prefix="tsauditd-bench-", dir=options.dir) as directory:
+                load = replace(
+                    EXECS,
+                    rule=f"-a always,exit -F arch=b64 -S execve -F auid={PERSON}",
+                    through=("sh", "-c", f'{_LOG_IN}{shlex.quote(script)} sh "$@"', "sh"),
+                )
+                bench = Bench(Path(directory), options.commands, load)
+                with borrowed_audit(BACKLOG_LIMIT) as control:
+                    found[storm] = bench.rounds(control, readers, options.rounds)
+    except TsauditdError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted; the kernel's audit is as it was", 130)
+    about = machine()
+    print(heading(f"{options.commands:,} commands in one login session", about, {}))
+    print(report(found, options.commands))
+    result = {
+        "machine": about,
+        "commands": options.commands,
+        "rounds": options.rounds,
+        "storms": {
+            storm: {name: [asdict(run) for run in each] for name, each in runs.items()}
+            for storm, runs in found.items()
+        },
+    }
+    print(f"written: {write('sessions-live', result)}")
+    every = [run for runs in found.values() for each in runs.values() for run in each]
+    if not all(whole(run, options.commands) for run in every):
+        fail("commands are missing")
+    return 0
+
+
+def report(found: dict[str, dict[str, list[Run]]], commands: int) -> str:
+    """The table and what it comes to."""
+    rows = []
+    verdicts = []
+    for storm, runs in found.items():
+        each = {name: [run.reader_ns / 1000 / commands for run in done] for name, done in runs.items()}
+        for name, done in runs.items():
+            lost = sum(run.lost for run in done)
+            rows.append(
+                [storm, name, spread(each[name]), str(lost), f"{max(run.peak_mb for run in done):.1f}"]
+            )
+        more = median([with_ - without for with_, without in zip(each[WITH], each[WITHOUT], strict=True)])
+        verdicts.append(verdict(f"{storm}: µs more", more, AIM_US, most=True))
+    text = table(["storm", "the daemon writes", "CPU µs/command", "lost", "peak MB"], rows)
+    return text + "\n".join(verdicts)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
