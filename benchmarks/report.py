@@ -24,7 +24,9 @@ BUSY = 0.3
 
 def fail(message: str, code: int = 1) -> NoReturn:
     """Ends the benchmark with one line on standard error."""
-    print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    print(f"{name}: {message}", file=sys.stderr)
     raise SystemExit(code)
 
 

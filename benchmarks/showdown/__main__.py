@@ -17,7 +17,7 @@ from report import TSAUDITD, fail, machine, say, versions, write
 from rulesets import nginx, people, sshd
 from workload import HERE, compiled
 
-from showdown import contenders, extras, figures, work
+from showdown import contenders, extras, figures, offline, page, publish, work
 from showdown.arena import turn
 from tsauditd.errors import TsauditdError
 
@@ -38,9 +38,17 @@ FULL = work.Sizes(
     burst_records=200_000,
     idle_seconds=5,
     probes=100,
+    log_megabytes=40,
 )
 QUICK = work.Sizes(
-    opens=5_000, execs=300, connects=2_000, web_seconds=1, burst_records=20_000, idle_seconds=2, probes=25
+    opens=5_000,
+    execs=300,
+    connects=2_000,
+    web_seconds=1,
+    burst_records=20_000,
+    idle_seconds=2,
+    probes=25,
+    log_megabytes=5,
 )
 
 
@@ -59,7 +67,10 @@ def main() -> int:
     except KeyboardInterrupt:
         fail("interrupted; the kernel's audit is as it was", 130)
     print(figures.report(result))
-    print(f"written: {write('showdown', result)}")
+    written = write("showdown", result)
+    if options.publish:
+        publish.publish(result)
+    print(f"written: {written}, {page.write(result, written.with_suffix('.html'))}")
     return 0
 
 
@@ -73,7 +84,12 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--work", action="append", default=[], metavar="NAME", help="only this piece of work")
     parser.add_argument("--dir", default="/var/tmp", help="where logs go, on a disk (default /var/tmp)")
+    parser.add_argument(
+        "--publish", action="store_true", help="also write benchmarks/RESULTS.* and docs/fleet.md"
+    )
     options = parser.parse_args()
+    if options.publish and (options.quick or options.only or options.work):
+        parser.error("--publish is for whole runs")
     if options.rounds < 1:
         parser.error("--rounds must be 1 or more")
     return options
@@ -110,13 +126,21 @@ def run(options: argparse.Namespace, sizes: work.Sizes) -> dict[str, Any]:
                 result[contender.name]["rounds"].append(told["works"])
                 result[contender.name].update(told["extras"])
                 say(f"round {number + 1}: {contender.name}: {figures.brief(told['works'])}")
+        logs, count = {}, None
+        if not options.only and not options.work:
+            logs = offline.measure(directory, sizes.log_megabytes, options.rounds)
+            count = offline.count_instructions(directory)
     return {
         "machine": about,
+        "quick": options.quick,
+        "rounds": options.rounds,
         "versions": installed(),
         "load_average_after": list(os.getloadavg()),
         "sizes": asdict(sizes),
         "works": {one.name: one.what for one in wanted},
         "missing": missing,
+        "offline": logs,
+        "instructions": count,
         "contenders": result,
     }
 
@@ -140,11 +164,13 @@ def one_turn(
                 more = extras.before(arena, storms, directory, sizes)
             for one in works:
                 measured[one.name] = arena.measured(one)
+            if first:
+                last = measured[works[-1].name][1]["bytes"]
+                more["compressed"] = extras.compressed_share(arena.files(), last)
             if first and opens:
                 more |= extras.after(arena, storms, directory, opens, sizes)
         if first and opens:
             more["burst"] = extras.burst_delivered(arena, more["burst"])
-            more["compressed"] = extras.compressed_share(arena.files())
         told = {}
         for one in works:
             done, costs = measured[one.name]

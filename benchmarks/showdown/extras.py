@@ -22,7 +22,6 @@ from tsauditd.kernel import status as kernel
 RECORDS_AN_OPEN = 5
 CALLS_OPENS = 20_000
 BURST_SETTLE_SECONDS = 60.0
-COMPRESS_BYTES = 32 << 20
 
 _CALLS = re.compile(r"^(\d+),[^,]*,raw_syscalls:sys_enter", re.MULTILINE)
 
@@ -132,11 +131,15 @@ def burst_delivered(arena: Arena, told: dict[str, Any] | None) -> dict[str, Any]
     return {**told, "delivered": asdict(found) if found else None}
 
 
-def compressed_share(files: list[Path]) -> float | None:
-    """How many bytes zstd (level 3) makes of a byte of these files; None without any."""
-    data = b""
-    for file in files:
-        if len(data) < COMPRESS_BYTES:
-            with file.open("rb") as opened:
-                data += opened.read(COMPRESS_BYTES - len(data))
+def compressed_share(files: list[Path], newest: int) -> float | None:
+    """How many bytes zstd (level 3) makes of a byte of what was written last, so many bytes; None without any."""
+    parts: list[bytes] = []
+    for file in sorted(files, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        with file.open("rb") as opened:
+            opened.seek(max(0, file.stat().st_size - newest))
+            parts.insert(0, opened.read())
+        newest -= len(parts[0])
+        if newest <= 0:
+            break
+    data = b"".join(parts)
     return len(zstd.compress(data, level=3)) / len(data) if data else None

@@ -37,16 +37,21 @@ class Reader(threading.Thread):
     def run(self) -> None:
         """Until stop()."""
         while not self._over.wait(LOOK_SECONDS):
-            self._look()
+            self.look()
 
     def stop(self) -> None:
         """Ends it."""
         self._over.set()
         self.join()
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the files."""
         for file, _ in self._open.values():
             file.close()
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Reads what has come."""
         for path in self._find()[:2]:
             try:
                 inode = path.stat().st_ino
@@ -56,13 +61,13 @@ class Reader(threading.Thread):
                     self._open[inode] = file, b""
             except FileNotFoundError:
                 continue
-        for inode, (file, rest) in self._open.items():
-            if data := file.read():
+        for inode, (opened, rest) in self._open.items():
+            if data := opened.read():
                 now = time.monotonic_ns()
                 data = rest + data
                 for found in _NUMBER.finditer(data):
                     self.seen.setdefault(int(found[1]), now)
-                self._open[inode] = file, data[-len(MARK) - 6 :]
+                self._open[inode] = opened, data[-len(MARK) - 6 :]
 
 
 def measure(program: Path, find: Callable[[], list[Path]], directory: Path, probes: int) -> dict[str, Any]:

@@ -84,6 +84,7 @@ class Sizes:
     burst_records: int
     idle_seconds: int
     probes: int
+    log_megabytes: int
 
 
 def works(directory: Path, storms: Path, leaf: Path, key: Path, sizes: Sizes) -> list[Work]:

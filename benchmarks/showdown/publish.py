@@ -1,0 +1,46 @@
+"""Puts a run of `make showdown` where people read it: benchmarks/RESULTS.* and the table of docs/fleet.md."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from showdown import figures, fleet
+from showdown.figures import Told
+
+HERE = Path(__file__).resolve().parents[1]
+RESULTS = HERE / "RESULTS.json"
+TEXT = HERE / "RESULTS.md"
+FLEET = HERE.parent / "docs" / "fleet.md"
+BEGIN, END = "<!-- begin: written by benchmarks/showdown/publish.py -->\n", "<!-- end -->\n"
+
+
+def publish(result: Told) -> None:
+    """Writes all three."""
+    RESULTS.write_text(json.dumps(result, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+    put(TEXT, results(result))
+    put(FLEET, fleets(result))
+
+
+def results(result: Told) -> str:
+    """The part of RESULTS.md that is a run's."""
+    return f"```\n{figures.report(result).strip()}\n```\n"
+
+
+def fleets(result: Told) -> str:
+    """The part of docs/fleet.md that is a run's."""
+    about = result["machine"]
+    said = (
+        f"{about['processors']} x {about['processor']}, kernel {about['kernel']}, {about['when'][:10]}:\n\n"
+    )
+    return said + "".join(f"{line}\n" for line in fleet.rows(result))
+
+
+def put(page: Path, text: str) -> None:
+    """Replaces what stands between the marks. Raises ValueError when they are not there."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        message = f"{page}: the marks are missing"
+        raise ValueError(message)
+    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")

@@ -1,0 +1,170 @@
+"""The showdown's pure parts: reading what each contender writes, figures, the page, the fleet."""
+
+import copy
+import json
+import os
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from showdown import figures, fleet, latency, page, publish, written
+from showdown.written import Delivered, Form
+
+RECORDS = b"""\
+type=SYSCALL msg=audit(1.000:7): arch=c000003e syscall=257 success=yes exe="/s" key="showdown-open"
+type=CWD msg=audit(1.000:7): cwd="/"
+type=PATH msg=audit(1.000:7): item=0 name="/opened" nametype=NORMAL
+type=PROCTITLE msg=audit(1.000:7): proctitle="s"
+type=SYSCALL msg=audit(1.000:8): arch=c000003e syscall=257 success=yes exe="/s" key="showdown-open"
+type=PATH msg=audit(1.000:8): item=0 name="/opened" nametype=NORMAL
+type=SYSCALL msg=audit(1.000:9): arch=c000003e syscall=257 success=yes exe="/s" key="other"
+type=CONFIG_CHANGE msg=audit(1.000:10): op=add_rule key="showdown-open" list=4 res=1
+"""
+
+OURS = {
+    "event": {"id": "1.000:7"},
+    "tags": ["showdown-open"],
+    "process": {"executable": "/s", "entity_id": "x", "title": "s", "working_directory": "/"},
+    "auditd": {"data": {"syscall": "openat"}},
+    "file": {"path": "/opened"},
+}
+
+LAUREL = {
+    "ID": "1.000:7",
+    "SYSCALL": {"key": "showdown-connect"},
+    "SOCKADDR": [{"saddr": "%02%00é%7f%01%00%01%00%00"}],
+    "PROCTITLE": {},
+}
+
+
+def read(form: Form, directory: Path, lines: bytes, name: str, truth: dict[str, int]) -> Delivered:
+    log = directory / "log"
+    log.write_bytes(lines)
+    return written.delivered(form, [log], f"showdown-{name}", Counter(truth))
+
+
+def test_an_event_of_auditd_counts_once_and_is_whole_with_all_its_records(tmp_path: Path) -> None:
+    found = read(written.AUDIT_LOG, tmp_path, RECORDS + RECORDS, "open", {"/opened": 2})
+    assert found == Delivered(events=2, complete=1, correct=1, both_ends=0)
+
+
+def test_what_a_syslog_daemon_puts_before_a_record_is_passed_over(tmp_path: Path) -> None:
+    lines = b"".join(b"Nov 21 vm audisp-syslog: " + line for line in RECORDS.splitlines(keepends=True))
+    assert read(written.AUDIT_LOG, tmp_path, lines, "open", {"/opened": 2}).complete == 1
+
+
+def test_an_event_that_says_something_else_is_not_right(tmp_path: Path) -> None:
+    assert read(written.AUDIT_LOG, tmp_path, RECORDS, "open", {"/other": 2}).correct == 0
+
+
+def test_more_of_a_thing_than_was_done_is_not_right(tmp_path: Path) -> None:
+    lines = RECORDS.replace(b":8)", b":6)") + RECORDS
+    assert read(written.AUDIT_LOG, tmp_path, lines, "open", {"/opened": 1}).correct == 1
+
+
+@pytest.mark.parametrize("lacking", ["title", "entity_id", "working_directory"])
+def test_our_own_event_is_whole_with_all_that_it_should_say(tmp_path: Path, lacking: str) -> None:
+    less = copy.deepcopy(OURS)
+    del less["process"][lacking]  # type: ignore[attr-defined]
+    less["event"] = {"id": "1.000:8"}
+    lines = json.dumps(OURS).encode() + b"\n<13>Nov 21 vm tsauditd: " + json.dumps(less).encode() + b"\n"
+    assert read(written.ECS, tmp_path, lines, "open", {"/opened": 2}) == Delivered(2, 1, 1, 0)
+
+
+def test_a_client_of_a_server_is_known_by_its_address(tmp_path: Path) -> None:
+    event = copy.deepcopy(OURS) | {
+        "auditd": {"data": {"syscall": "accept4"}},
+        "source": {"ip": "127.0.0.1", "port": 4711},
+        "destination": {"ip": "127.0.0.1", "port": 80},
+    }
+    found = read(written.ECS, tmp_path, json.dumps(event).encode(), "open", {"127.0.0.1": 1})
+    assert found == Delivered(1, 1, 1, both_ends=1)
+
+
+def test_laurel_writes_bytes_as_percent_or_as_text(tmp_path: Path) -> None:
+    lines = json.dumps(LAUREL).encode()
+    port = int.from_bytes("é".encode())
+    assert read(written.LAUREL, tmp_path, lines, "connect", {f"127.1.0.1:{port}": 1}).correct == 1
+
+
+@pytest.mark.parametrize(
+    ("saddr", "says"),
+    [("020008F97F010001", "127.1.0.1:2297"), ("0A00", None), ("01002F72756E2F78", None), (None, None)],
+)
+def test_an_address(saddr: str | None, says: str | None) -> None:
+    assert written.address(saddr) == says
+
+
+def test_percentiles_are_values_that_were_measured() -> None:
+    values = [float(value) for value in range(1, 101)]
+    assert [figures.percentile(values, share) for share in (0.5, 0.99, 1)] == [50, 99, 100]
+    assert figures.percentile([3.0], 0.5) == 3.0
+    assert figures.percentile([], 0.5) is None
+
+
+def test_a_line_that_never_came_leaves_no_percentile() -> None:
+    told = {"latency_rest": {"ms": [1.0], "missing": 1}}
+    assert figures.latency(told, "rest", 0.5) is None
+
+
+@pytest.fixture(scope="module")
+def result() -> Any:
+    """The last full run."""
+    return json.loads(publish.RESULTS.read_text())
+
+
+def test_the_results_are_those_of_the_run(result: Any) -> None:
+    if os.environ.get("TSAUDITD_WRITE_GOLDEN"):
+        publish.publish(result)
+    assert publish.results(result) in publish.TEXT.read_text()
+    assert publish.fleets(result) in publish.FLEET.read_text()
+
+
+def test_every_aim_says_reached_missed_or_not_measured(result: Any) -> None:
+    said = figures.report(result)
+    for aim in figures.AIMS:
+        assert re.search(rf"^{re.escape(aim.what)}: .*(reached|MISSED|not measured)$", said, re.MULTILINE)
+
+
+def test_the_report_stands_when_somebody_did_not_take_part(result: Any) -> None:
+    less = copy.deepcopy(result)
+    for name in (figures.FLOOR, figures.AUDITD):
+        del less["contenders"][name]
+    less["works"] = {"web": result["works"]["web"]}
+    assert "not measured" in figures.report(less)
+
+
+def test_the_page_is_one_file_and_draws_what_was_measured(result: Any) -> None:
+    text = page.page(result)
+    assert text.count("<svg") > 5
+    assert not re.search(r"""(src|href)=["']?(https?:|//)""", text.replace('xlink:href="#', ""))
+    assert "<script" not in text
+
+
+def test_a_fleet_costs_what_its_hosts_cost(result: Any) -> None:
+    told = result["contenders"][figures.OURS]
+    one, many = fleet.fleet(told, 1), fleet.fleet(told, 1000)
+    assert one is not None
+    assert many is not None
+    assert many.cores == pytest.approx(1000 * one.cores)
+    assert many.terabytes_a_day == pytest.approx(1000 * (one.terabytes_a_day or 0))
+    assert many.most_events_a_second == one.most_events_a_second
+    assert fleet.fleet(result["contenders"]["no audit"]) is None
+
+
+def test_the_log_is_followed_through_a_rotation(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    log.write_text("probe-000009 is from before\n")
+    reader = latency.Reader(lambda: sorted(tmp_path.glob("audit.log*")))
+    with log.open("a") as growing:
+        growing.write("probe-000001\nprobe-00")
+    reader.look()
+    with log.open("a") as growing:
+        growing.write("0002\n")
+    log.rename(tmp_path / "audit.log.1")
+    log.write_text("probe-000003\n")
+    reader.look()
+    reader.close()
+    assert set(reader.seen) == {1, 2, 3}
