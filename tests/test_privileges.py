@@ -7,6 +7,7 @@ import pytest
 from tsauditd import privileges
 
 SYS_PTRACE, DAC_OVERRIDE, DAC_READ_SEARCH = 1 << 19, 1 << 1, 1 << 2
+PERFMON, SYS_ADMIN = 1 << 38, 1 << 21
 ALL = (1 << 41) - 1
 
 
@@ -23,9 +24,11 @@ def status(tmp_path: Path, effective: int, uid: int = 400) -> Path:
     [
         (0, []),
         (SYS_PTRACE, ["CAP_SYS_PTRACE"]),
+        (PERFMON, []),
+        (PERFMON | SYS_ADMIN, ["CAP_PERFMON"]),
         (DAC_READ_SEARCH, []),
         (DAC_READ_SEARCH | DAC_OVERRIDE, ["CAP_DAC_READ_SEARCH"]),
-        (ALL, ["CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"]),
+        (ALL, ["CAP_SYS_PTRACE", "CAP_PERFMON", "CAP_DAC_READ_SEARCH"]),
     ],
 )
 def test_each_part_that_is_off_is_told_once(tmp_path: Path, without: int, named: list[str]) -> None:

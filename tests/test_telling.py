@@ -21,7 +21,9 @@ DATA: dict[str, Any] = {
     "counters": {
         "events": 5,
         "records": 25,
-        **dict.fromkeys(("ends_event", "ends_pidfd", "ends_destroyed", "looks_off"), 0),
+        **dict.fromkeys(
+            ("ends_event", "ends_trace", "ends_pidfd", "ends_destroyed", "looks_off", "trace_off"), 0
+        ),
         "accepts": 3,
         "accepts_known": 3,
         "connects": 2,

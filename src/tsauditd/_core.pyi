@@ -147,10 +147,11 @@ class Listener:
         raw_cut (lines for take_raw() that were longer than 8,969 bytes, and shortened), ended (1 once nothing
         more will be read: the socket failed or its peer closed it, or stop()), cpu_ns (of the thread).
 
-        Of connections' ends: ends_event, ends_listener, ends_pidfd, ends_destroyed, ends_unknown (events by who knew
-        the end that is not in the record: tsauditd.endpoint), accepts and connects (inet connections taken, made or
-        begun), accepts_known and connects_known (those with both ends), looks (sockets looked at), looks_off (1 when
-        that is not possible: no CAP_SYS_PTRACE, or pidfd_getfd(2) refused).
+        Of connections' ends: ends_event, ends_listener, ends_trace, ends_pidfd, ends_destroyed, ends_unknown (events
+        by who knew the end that is not in the record: tsauditd.endpoint), accepts and connects (inet connections
+        taken, made or begun), accepts_known and connects_known (those with both ends), looks (sockets looked at),
+        looks_off (1 when that is not possible: no CAP_SYS_PTRACE, or pidfd_getfd(2) refused), trace_off (1 when there
+        are no tracepoints: no CAP_PERFMON, no tracefs).
 
         True to the thread's last batch; cpu_ns to this moment.
         """

@@ -70,6 +70,7 @@ class ListenerCounters(TypedDict):
     raw_cut: int
     ends_event: int
     ends_listener: int
+    ends_trace: int
     ends_pidfd: int
     ends_destroyed: int
     ends_unknown: int
@@ -79,6 +80,7 @@ class ListenerCounters(TypedDict):
     connects_known: int
     looks: int
     looks_off: int
+    trace_off: int
     ended: int
     cpu_ns: int
 

@@ -135,7 +135,7 @@ def told(data: Mapping[str, Any] | None) -> str:
 
 def _ends(counters: Mapping[str, int]) -> str:
     """How many connections have both ends, and who knew the end that the record does not hold."""
-    if counters["looks_off"]:
+    if counters["looks_off"] and not counters["ends_trace"]:
         return "sockets cannot be looked at: CAP_SYS_PTRACE is missing, or pidfd_getfd(2) is refused"
     shares = [
         f"{counters[f'{what}_known']} of {counters[what]} {word}"
@@ -143,10 +143,11 @@ def _ends(counters: Mapping[str, int]) -> str:
     ]
     sources = [
         f"{counters[f'ends_{source}']} {source}"
-        for source in ("event", "listener", "pidfd", "destroyed", "unknown")
+        for source in ("event", "listener", "trace", "pidfd", "destroyed", "unknown")
         if counters[f"ends_{source}"]
     ]
-    return f"{', '.join(shares)} connections" + (f" ({', '.join(sources)})" if sources else "")
+    off = "; no tracepoints: CAP_PERFMON or tracefs is missing" if counters["trace_off"] else ""
+    return f"{', '.join(shares)} connections" + (f" ({', '.join(sources)})" if sources else "") + off
 
 
 def flat(data: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.system
 WORKLOAD = Path(__file__).resolve().parent / "workload"
 
 # docs/privileges.md: these are all that it needs.
-NEEDED = ("audit_control", "audit_read", "sys_ptrace", "dac_read_search", "net_admin")
+NEEDED = ("audit_control", "audit_read", "sys_ptrace", "perfmon", "dac_read_search", "net_admin")
 
 
 def bounded(*change: str) -> list[str]:

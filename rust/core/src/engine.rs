@@ -160,12 +160,16 @@ impl Engine {
     /// Looks at a datagram before those that came with it are read: what it tells of may be gone in a moment. `now` as
     /// for [`Self::packet`].
     pub fn glance(&mut self, datagram: &[u8], now: u64) {
-        if let Packet::Record {
-            kind: kind::SYSCALL,
-            text,
-        } = packet(datagram)
-        {
-            self.endpoints.glance(text, now, self.system.as_mut());
+        match packet(datagram) {
+            Packet::Record {
+                kind: kind::SYSCALL,
+                text,
+            } => self.endpoints.glance(text, now, self.system.as_mut()),
+            Packet::Record {
+                kind: kind::CONFIG_CHANGE,
+                ..
+            } => self.endpoints.rules_changed(self.system.time()),
+            _ => {}
         }
     }
 
@@ -269,6 +273,12 @@ impl Engine {
     /// `now`: the steady clock in milliseconds.
     pub fn destroyed(&mut self, datagram: &[u8], time: u64, now: u64) {
         self.endpoints.destroyed(datagram, time, now);
+    }
+
+    /// The kernel's tracepoints tell of connections from now on.
+    pub fn begin_trace(&mut self) {
+        let time = self.system.time();
+        self.endpoints.begin_trace(time, self.system.as_mut());
     }
 
     /// Who asks for the ends of connections.
@@ -395,7 +405,7 @@ impl Engine {
         if self.out.is_empty() {
             self.spans.clear();
         }
-        while let Some((flow, line)) = self.endpoints.over(now) {
+        while let Some((flow, line)) = self.endpoints.over(now, self.system.as_mut()) {
             let start = self.out.len();
             let timeline = line.timeline;
             line.write(&mut self.out, &flow);

@@ -23,6 +23,7 @@ pub mod kind {
     pub const DAEMON_LAST: u16 = 1299;
     pub const SYSCALL: u16 = 1300;
     pub const PATH: u16 = 1302;
+    pub const CONFIG_CHANGE: u16 = 1305;
     pub const SOCKADDR: u16 = 1306;
     pub const CWD: u16 = 1307;
     pub const EXECVE: u16 = 1309;

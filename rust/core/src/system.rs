@@ -115,6 +115,10 @@ pub trait System {
     fn socket(&mut self, _pid: u32, _fd: u32, _ask: Ask) -> Option<Socket> {
         None
     }
+    /// How many records the kernel has lost so far.
+    fn losses(&mut self) -> Option<u64> {
+        None
+    }
     /// Milliseconds since the epoch, by the clock that stamps the records (CLOCK_REALTIME_COARSE).
     fn time(&mut self) -> u64 {
         0

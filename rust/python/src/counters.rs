@@ -36,6 +36,7 @@ counts! {
     RawCut = "raw_cut",
     EndsEvent = "ends_event",
     EndsListener = "ends_listener",
+    EndsTrace = "ends_trace",
     EndsPidfd = "ends_pidfd",
     EndsDestroyed = "ends_destroyed",
     EndsUnknown = "ends_unknown",
@@ -45,6 +46,7 @@ counts! {
     ConnectsKnown = "connects_known",
     Looks = "looks",
     LooksOff = "looks_off",
+    TraceOff = "trace_off",
     Ended = "ended",
     CpuNs = "cpu_ns",
 }

@@ -10,6 +10,7 @@ mod decoder;
 mod listener;
 mod live;
 mod local;
+mod losses;
 mod machine;
 mod nss;
 mod outbox;
@@ -19,6 +20,7 @@ mod runtimes;
 mod sockets;
 mod syslog;
 mod system;
+mod tracepoints;
 
 use pyo3::prelude::*;
 use tsauditd_core::tables;

@@ -4,6 +4,7 @@ use tsauditd_core::system::{Ask, Image, Socket, Stat};
 use tsauditd_core::{Container, Rendered, System};
 
 use crate::live::LiveNames;
+use crate::losses::Losses;
 use crate::proc::Proc;
 use crate::runtimes::{Runtimes, runs};
 use crate::sockets::Sockets;
@@ -14,6 +15,7 @@ pub struct Machine {
     pub names: LiveNames,
     pub processes: Option<Proc>,
     pub sockets: Option<Sockets>,
+    pub losses: Option<Losses>,
     pub runtimes: Runtimes,
 }
 
@@ -81,6 +83,10 @@ impl System for Machine {
 
     fn socket(&mut self, pid: u32, fd: u32, ask: Ask) -> Option<Socket> {
         self.sockets.as_mut()?.look(pid, fd, ask)
+    }
+
+    fn losses(&mut self) -> Option<u64> {
+        self.losses.as_mut()?.count()
     }
 
     fn time(&mut self) -> u64 {

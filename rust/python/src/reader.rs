@@ -22,12 +22,14 @@ use crate::arena::Arena;
 use crate::broadcast::Broadcast;
 use crate::counters::{Count, Counters};
 use crate::live::LiveNames;
+use crate::losses::Losses;
 use crate::machine::Machine;
 use crate::outbox::Outbox;
 use crate::proc::Proc;
 use crate::runtimes::Runtimes;
 use crate::sockets::Sockets;
 use crate::system::{self, Bell};
+use crate::tracepoints::{Traced, Tracepoints};
 
 /// Packets for one system call.
 const SLOTS: usize = 128;
@@ -205,6 +207,13 @@ impl Flow {
     }
 }
 
+/// The tracepoints: open from the first connection on, where that is allowed.
+enum Tracing {
+    Unwanted,
+    Open(Tracepoints),
+    Refused,
+}
+
 struct Reader {
     socket: OwnedFd,
     netlink: bool,
@@ -214,6 +223,7 @@ struct Reader {
     arena: Arena,
     engine: Engine,
     broadcast: Broadcast,
+    tracepoints: Tracing,
     /// Since when looks at sockets are counted, how many there were then, and whether there were any before.
     looked: (u64, u64, bool),
     shared: Arc<Shared>,
@@ -247,6 +257,7 @@ pub fn run(plan: Plan, shared: Arc<Shared>) {
         runtimes: Runtimes::start(Arc::clone(&shared.now_ms)),
         processes: plan.netlink.then(Proc::open).and_then(Result::ok),
         sockets: plan.netlink.then(Sockets::new),
+        losses: plan.netlink.then(Losses::open).and_then(Result::ok),
     };
     let mut reader = Reader {
         socket: plan.socket,
@@ -256,6 +267,7 @@ pub fn run(plan: Plan, shared: Arc<Shared>) {
         arena: Arena::new(SLOTS, plan.netlink),
         engine: Engine::new(plan.settings, Box::new(machine)),
         broadcast: Broadcast::new(),
+        tracepoints: Tracing::Unwanted,
         looked: (0, 0, false),
         shared,
         errors: 0,
@@ -367,7 +379,8 @@ impl Reader {
     /// Reads what the kernel broadcasts of destroyed sockets while events wait for it. Returns how many packets came
     /// from the audit socket meanwhile.
     fn look_for_ends(&mut self, now: u64) -> usize {
-        if self.engine.endpoints().next().is_some() {
+        // With tracepoints there is nothing left that the broadcast could tell for certain.
+        if self.engine.endpoints().next().is_some() && !self.engine.endpoints().traces() {
             self.broadcast.want(now);
         }
         let engine = &mut self.engine;
@@ -391,6 +404,38 @@ impl Reader {
         }
     }
 
+    /// Reads what the tracepoints have told, before the records that came meanwhile, and opens them when connections
+    /// come.
+    fn trace(&mut self, now: u64) {
+        let engine = &mut self.engine;
+        let open = match &mut self.tracepoints {
+            Tracing::Refused => return,
+            Tracing::Unwanted => self.netlink && engine.shares().seen,
+            Tracing::Open(tracepoints) => {
+                match tracepoints.read(now, |sample| engine.endpoints().sample(sample)) {
+                    Traced::All => false,
+                    Traced::Lost => {
+                        engine.endpoints().uncertain(system::realtime_ms());
+                        false
+                    }
+                    Traced::Stale => true,
+                }
+            }
+        };
+        if open {
+            match Tracepoints::open() {
+                Ok(tracepoints) => {
+                    self.tracepoints = Tracing::Open(tracepoints);
+                    engine.begin_trace();
+                }
+                Err(_) => {
+                    self.tracepoints = Tracing::Refused;
+                    engine.endpoints().end_trace();
+                }
+            }
+        }
+    }
+
     /// Sleeps until a packet comes, the engine wants its tick, or the bell rings.
     fn sleep(&mut self, timeout_ms: Option<u64>) {
         let mut timeout = timeout_ms.map_or(-1, |left| i32::try_from(left).unwrap_or(i32::MAX));
@@ -399,12 +444,13 @@ impl Reader {
         if endpoints.wants_settling() {
             timeout = 1; // kauditd was at work
         }
-        let rung = match self
-            .broadcast
-            .socket()
-            .filter(|_| endpoints.wants_destroyed())
-        {
-            Some(broadcast) => system::wait(&[packets, bell, broadcast], timeout),
+        // A ring that fills is emptied by the look that follows.
+        let more = match &self.tracepoints {
+            Tracing::Open(tracepoints) => Some(tracepoints.as_fd()),
+            _ => (self.broadcast.socket()).filter(|_| endpoints.wants_destroyed()),
+        };
+        let rung = match more {
+            Some(more) => system::wait(&[packets, bell, more], timeout),
             None => system::wait(&[packets, bell], timeout),
         };
         if rung {
@@ -415,21 +461,25 @@ impl Reader {
     }
 
     fn receive(&mut self, now: u64) -> Found {
-        let counters = &self.shared.counters;
-        counters.add(Count::Receives, 1);
+        self.shared.counters.add(Count::Receives, 1);
         if !self.lines.is_empty() {
             return self.receive_lines(now);
         }
         let count = match self.arena.receive(self.socket.as_fd()) {
             Ok(count) => count,
-            Err(error) => return self.refused(&error),
+            Err(error) => {
+                self.trace(now);
+                return self.refused(&error);
+            }
         };
         self.errors = 0;
+        self.trace(now);
         if self.netlink {
             for packet in self.arena.packets().filter(|packet| packet.sender == 0) {
                 self.engine.glance(packet.bytes, now);
             }
         }
+        let counters = &self.shared.counters;
         let mut bytes = 0;
         for packet in self.arena.packets() {
             if packet.bytes.is_empty() && self.sequenced {
@@ -480,6 +530,7 @@ impl Reader {
             Some(libc::EINTR) => Found::Full, // look again
             Some(libc::ENOBUFS) => {
                 self.shared.counters.add(Count::Overruns, 1);
+                (self.engine.endpoints()).uncertain(system::realtime_ms());
                 Found::Full
             }
             _ => {
@@ -531,6 +582,7 @@ impl Reader {
             (Count::RawCut, engine.raw_cut),
             (Count::EndsEvent, shares.of(Origin::Event)),
             (Count::EndsListener, shares.of(Origin::Listener)),
+            (Count::EndsTrace, shares.of(Origin::Trace)),
             (Count::EndsPidfd, shares.of(Origin::Pidfd)),
             (Count::EndsDestroyed, shares.of(Origin::Destroyed)),
             (Count::EndsUnknown, shares.of(Origin::Unknown)),
@@ -540,6 +592,10 @@ impl Reader {
             (Count::ConnectsKnown, shares.connects[1]),
             (Count::Looks, shares.looks),
             (Count::LooksOff, u64::from(self.netlink && shares.blind)),
+            (
+                Count::TraceOff,
+                u64::from(matches!(self.tracepoints, Tracing::Refused)),
+            ),
         ] {
             self.shared.counters.set(count, value);
         }

@@ -202,6 +202,17 @@ pub fn monotonic_ms() -> u64 {
     read_clock(libc::CLOCK_MONOTONIC).map_or(0, |now| now.as_millis() as u64)
 }
 
+/// Nanoseconds of CLOCK_MONOTONIC.
+pub fn monotonic_ns() -> u64 {
+    read_clock(libc::CLOCK_MONOTONIC).map_or(0, |now| now.as_nanos() as u64)
+}
+
+/// What to add to nanoseconds of CLOCK_MONOTONIC for those since the epoch.
+pub fn epoch_of_monotonic() -> u64 {
+    let real = read_clock(libc::CLOCK_REALTIME).map_or(0, |now| now.as_nanos() as u64);
+    real.wrapping_sub(monotonic_ns())
+}
+
 /// Milliseconds between two ticks, which is how exact the times of events and files are (CLOCK_REALTIME_COARSE).
 pub fn tick_ms() -> u64 {
     let mut tick = MaybeUninit::<libc::timespec>::uninit();

@@ -83,8 +83,8 @@ pub struct Call {
     pub fd: u32,
     /// What it returned: `-errno` for a failure.
     pub result: i64,
-    /// The third argument: the address's length for connect and bind.
-    pub length: u64,
+    /// Its first four arguments: for connect the second is where the address is, the third its length.
+    pub arguments: [u64; 4],
 }
 
 /// Connections that go on after the call: `-EINPROGRESS`, `-EALREADY`, `-EISCONN` (connect(2)).
@@ -123,7 +123,14 @@ impl Calls {
             Some(digits) => i64::try_from(decimal(digits)?).ok()?.checked_neg()?,
             None => i64::try_from(decimal(result)?).ok()?,
         };
-        let given = u32::try_from(crate::event::hex_number(value(b" a0=")?)? & 0xffff_ffff).ok()?;
+        let argument = |name: &[u8]| crate::event::hex_number(value(name)?);
+        let arguments = [
+            argument(b" a0=")?,
+            argument(b" a1=")?,
+            argument(b" a2=")?,
+            argument(b" a3=")?,
+        ];
+        let given = u32::try_from(arguments[0] & 0xffff_ffff).ok()?;
         let fd = match role {
             Role::Accept => u32::try_from(result).unwrap_or(u32::MAX),
             _ => given,
@@ -134,7 +141,7 @@ impl Calls {
             given,
             fd,
             result,
-            length: crate::event::hex_number(value(b" a2=")?)?,
+            arguments,
         })
     }
 }
@@ -163,7 +170,7 @@ mod tests {
             given: 3,
             fd: 3,
             result: -115,
-            length: 16,
+            arguments: [3, 0x7ffd, 16, 0],
         };
         assert_eq!(calls.read(text.as_bytes()), Some(wanted));
         let text = text

@@ -18,6 +18,8 @@ pub enum Origin {
     Event,
     /// The address of the listening socket, which is kept.
     Listener,
+    /// The kernel's tracepoints of connections (`sock:inet_sock_set_state`).
+    Trace,
     /// The process's socket itself (pidfd_getfd(2)).
     Pidfd,
     /// The kernel's broadcast of destroyed sockets (sock_diag(7)).
@@ -28,9 +30,10 @@ pub enum Origin {
 
 impl Origin {
     /// All of them, in order.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Event,
         Self::Listener,
+        Self::Trace,
         Self::Pidfd,
         Self::Destroyed,
         Self::Unknown,
@@ -42,6 +45,7 @@ impl Origin {
         match self {
             Self::Event => "event",
             Self::Listener => "listener",
+            Self::Trace => "trace",
             Self::Pidfd => "pidfd",
             Self::Destroyed => "destroyed",
             Self::Unknown => "unknown",

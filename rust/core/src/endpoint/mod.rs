@@ -1,32 +1,35 @@
 //! Both ends of every connection: the record holds one, the other is asked for where it can be known for certain.
 //!
 //! In this order, each named in `tsauditd.endpoint`: what earlier events of the same socket have shown; for accepted
-//! sockets the kept address of the listening one; the process's socket itself, at once when the SYSCALL record is
-//! there; the kernel's broadcast of destroyed sockets. See [`kept`] and [`waiting`] for what makes an answer certain.
+//! sockets the kept address of the listening one; the kernel's tracepoints; the process's socket itself, at once when
+//! the SYSCALL record is there; the kernel's broadcast of destroyed sockets. See [`kept`], [`trace`] and [`waiting`] for
+//! what makes an answer certain.
 
+mod address;
 pub mod call;
 pub mod destroyed;
+mod early;
 pub mod flow;
 pub mod kept;
+mod late;
+mod recent;
+pub mod sample;
+pub mod trace;
 pub mod waiting;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use crate::decode::hex;
-use crate::decode::sockaddr::SocketAddress;
-use crate::ecs::OpenLine;
+use crate::endpoint::address::{Address, address};
 use crate::endpoint::call::{Call, Calls, Role, is_attempt};
+use crate::endpoint::early::Early;
 use crate::endpoint::flow::{End, Flow, Origin};
 use crate::endpoint::kept::Kept;
+use crate::endpoint::trace::Trace;
 use crate::endpoint::waiting::{PATIENCE, Wait, Waiting, flow};
 use crate::event::View;
-use crate::fields::name;
-use crate::record::{Stamp, header, kind};
+use crate::record::Stamp;
 use crate::system::{Ask, Socket, System};
-
-/// Sockets looked up before the rest of their event is there.
-const MOST_EARLY: usize = 512;
 
 /// What an event's ends are.
 #[derive(Debug)]
@@ -43,11 +46,13 @@ pub enum Answer {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Shares {
     /// By the order of [`Origin::ALL`].
-    pub origins: [u64; 5],
+    pub origins: [u64; 6],
     /// Connections accepted, and those of them with both ends whole.
     pub accepts: [u64; 2],
     /// Connections made or begun, and those with both ends whole.
     pub connects: [u64; 2],
+    /// There were connections at all.
+    pub seen: bool,
     /// Sockets looked at.
     pub looks: u64,
     /// Sockets cannot be looked at (any more).
@@ -69,53 +74,18 @@ impl Shares {
 #[derive(Debug, Default)]
 pub struct Endpoints {
     calls: Calls,
-    early: VecDeque<(Stamp, Option<Socket>)>,
+    early: VecDeque<(Stamp, Early)>,
     kept: Kept,
+    /// What the tracepoints tell, while they do.
+    trace: Option<Trace>,
+    /// Events that the kernel had lost when it was last asked, and when that was.
+    lost: (Option<u64>, u64),
     waiting: Waiting,
     shares: Shares,
     now: u64,
 }
 
 impl Endpoints {
-    /// A SYSCALL record has come, whose text begins with `audit(`: the socket of a connect or accept is looked at now,
-    /// before anything else is done, for it may be closed in a moment. `now`: the engine's clock in milliseconds.
-    pub fn glance(&mut self, text: &[u8], now: u64, system: &mut dyn System) {
-        self.now = now;
-        if !system.sees_sockets() {
-            return;
-        }
-        let start = memchr::memchr(b')', text).map_or(text.len(), |end| end + 3);
-        let Some(call) = text.get(start..).and_then(|body| self.calls.read(body)) else {
-            return;
-        };
-        let Some((stamp, _)) = header(text) else {
-            return;
-        };
-        // Of an address of another length the SOCKADDR record says first whether it is an internet one.
-        let wanted = match call.role {
-            Role::Connect => {
-                matches!(call.length, 16 | 28 | 128)
-                    && (call.result == 0 || is_attempt(call.result))
-            }
-            Role::Accept => call.result >= 0 && self.needs_look(&call, system),
-            _ => false,
-        };
-        if wanted {
-            if self.early.len() >= MOST_EARLY {
-                self.early.pop_front();
-            }
-            self.shares.looks += 1;
-            let socket = ask(&call, system);
-            self.early.push_back((stamp, socket));
-        }
-    }
-
-    /// Whether the listening socket does not say all of the near end.
-    fn needs_look(&mut self, call: &Call, system: &mut dyn System) -> bool {
-        let listener = self.kept.listener((call.pid, call.given), self.now, system);
-        listener.is_none_or(|socket| socket.local.ip().is_unspecified())
-    }
-
     /// The ends of an event's connection.
     pub fn answer(&mut self, view: &View<'_>, system: &mut dyn System) -> Answer {
         let Some(role) = view.operation().and_then(|call| Role::of(call.name())) else {
@@ -195,8 +165,17 @@ impl Endpoints {
                 }
             }
         }
+        let early = match self.early.iter().position(|(early, _)| *early == stamp) {
+            Some(at) => self.early.remove(at).map(|(_, early)| early),
+            None => None,
+        };
+        let traced = self.traced(call, early, near, far);
+        if let Some((flow, false)) = traced {
+            self.kept.flow(place, flow, self.now);
+            return Answer::Flow(flow);
+        }
         let nothing = otherwise.source == End::default() && otherwise.destination == End::default();
-        if !system.sees_sockets() {
+        if traced.is_none() && !system.sees_sockets() {
             // Without an address it may as well be another kind of socket.
             return if nothing {
                 Answer::Nothing
@@ -204,9 +183,10 @@ impl Endpoints {
                 Answer::Flow(otherwise)
             };
         }
-        let socket = match self.early.iter().position(|(early, _)| *early == stamp) {
-            Some(at) => self.early.remove(at).and_then(|(_, socket)| socket),
-            None => {
+        let socket = match early {
+            Some(Early::Looked(socket)) => socket,
+            _ if traced.is_some() => None,
+            _ => {
                 self.shares.looks += 1;
                 ask(call, system)
             }
@@ -218,7 +198,7 @@ impl Endpoints {
         };
         let read = system.time();
         let socket = socket.filter(|socket| is_it(socket, call, wanted, near));
-        let found = socket.map(|socket| {
+        let looked = socket.map(|socket| {
             let far = End::from(socket.peer);
             let far = if far == End::default() { wanted } else { far };
             flow(
@@ -229,6 +209,7 @@ impl Endpoints {
                 Origin::Pidfd,
             )
         });
+        let found = traced.map(|(flow, _)| flow).or(looked);
         let since = stamp.time();
         let steady =
             socket.is_some_and(|socket| self.kept.held_since(place, socket.cookie, read, since));
@@ -257,6 +238,7 @@ impl Endpoints {
             near,
             found,
             otherwise,
+            by_order: traced.is_some(),
             fragile: !matches!(role, Role::Connect | Role::Accept),
             matched: false,
             is_gone: false,
@@ -264,60 +246,6 @@ impl Endpoints {
             ambiguous: !matches!(role, Role::Connect | Role::Accept),
             until: self.now + PATIENCE,
         }))
-    }
-
-    /// Keeps the line of an event whose ends are known in a moment. Returns the oldest when there are too many.
-    pub fn keep(&mut self, wait: Wait, line: OpenLine) -> Option<(Flow, OpenLine)> {
-        self.waiting.keep(wait, line)
-    }
-
-    /// The next line whose ends are known, or will not be. Call it with everything received that was there.
-    pub fn over(&mut self, now: u64) -> Option<(Flow, OpenLine)> {
-        let (flow, line, call) = self.waiting.over(now)?;
-        if flow.origin == Some(Origin::Pidfd) || flow.origin == Some(Origin::Destroyed) {
-            self.kept.flow((call.pid, call.fd), flow, now);
-        }
-        self.count(&call, &flow);
-        Some((flow, line))
-    }
-
-    /// When [`Self::over`] has the next one.
-    #[must_use]
-    pub fn next(&self) -> Option<u64> {
-        self.waiting.next()
-    }
-
-    /// The kernel's broadcast: sockets that are gone. `time`: milliseconds since the epoch; `now`: the engine's clock.
-    pub fn destroyed(&mut self, datagram: &[u8], time: u64, now: u64) {
-        for socket in destroyed::destroyed(datagram) {
-            if socket.peer.port() == 0 {
-                self.kept.port_gone(socket.local.port());
-            } else {
-                self.waiting.destroyed(socket, time, now);
-            }
-        }
-    }
-
-    /// Broadcasts were missed.
-    pub fn missed(&mut self) {
-        self.waiting.blur();
-    }
-
-    /// Whether a broadcast may tell what an event waits for.
-    #[must_use]
-    pub fn wants_destroyed(&self) -> bool {
-        self.waiting.wants_destroyed()
-    }
-
-    /// Whether [`Self::settle`] is wanted.
-    #[must_use]
-    pub fn wants_settling(&self) -> bool {
-        self.waiting.wants_settling()
-    }
-
-    /// The records of everything that has happened by now were read.
-    pub fn settle(&mut self) {
-        self.waiting.settle();
     }
 
     /// What was counted.
@@ -377,36 +305,6 @@ fn plain(role: Role, address: Option<SocketAddr>) -> Answer {
         origin: None,
         ..flow(role, near, far, 0, Origin::Unknown)
     })
-}
-
-enum Address {
-    Inet(SocketAddr),
-    Other,
-    Missing,
-}
-
-/// The address of the first SOCKADDR record.
-fn address(view: &View<'_>) -> Address {
-    let Some(part) = view.first(kind::SOCKADDR) else {
-        return Address::Missing;
-    };
-    let mut bytes = Vec::new();
-    let big_endian = view
-        .call()
-        .0
-        .is_some_and(crate::tables::Arch::is_big_endian);
-    let text = view.field(part, name::SADDR).map(|field| view.value(field));
-    if !text.is_some_and(|text| hex::unhex(text, &mut bytes)) {
-        return Address::Other;
-    }
-    match SocketAddress::parse(&bytes, big_endian) {
-        SocketAddress::Inet { addr, port } => Address::Inet((addr, port).into()),
-        SocketAddress::Inet6 { addr, port, .. } => {
-            let address = SocketAddr::from((addr, port));
-            Address::Inet(SocketAddr::new(address.ip().to_canonical(), port))
-        }
-        _ => Address::Other,
-    }
 }
 
 #[cfg(test)]

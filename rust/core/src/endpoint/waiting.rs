@@ -46,6 +46,8 @@ pub struct Wait {
     pub found: Option<Flow>,
     /// What is written when nobody knows more.
     pub otherwise: Flow,
+    /// What was found was told by the order of calls.
+    pub by_order: bool,
     /// A later event of the same kind on the descriptor leaves open whose socket was found.
     pub fragile: bool,
     /// It was found among the destroyed sockets.
@@ -87,7 +89,10 @@ impl Waiting {
     /// An event on a descriptor: whatever waits with an answer from that descriptor may have found this one's socket.
     pub fn supersede(&mut self, call: &Call, remote: Option<SocketAddr>) {
         for (wait, _) in &mut self.lines {
-            if (wait.call.pid, wait.call.fd) != (call.pid, call.fd) || wait.found.is_none() {
+            if (wait.call.pid, wait.call.fd) != (call.pid, call.fd)
+                || wait.found.is_none()
+                || wait.by_order
+            {
                 continue;
             }
             let reopened = match call.role {
@@ -101,6 +106,25 @@ impl Waiting {
                 wait.found = None;
             }
         }
+    }
+
+    /// The order of calls tells nothing.
+    pub fn doubt_order(&mut self) {
+        for (wait, _) in &mut self.lines {
+            if wait.by_order {
+                wait.found = None;
+                wait.ambiguous = true;
+            }
+        }
+    }
+
+    /// Since when the next line that is over waits, if the order of calls told its end: an event that the kernel has
+    /// lost would leave a call too many.
+    #[must_use]
+    pub fn kept_by_order(&self, now: u64) -> Option<u64> {
+        let (wait, _) = self.lines.front()?;
+        let told = wait.until <= now && wait.by_order && wait.found.is_some();
+        told.then(|| wait.until.saturating_sub(PATIENCE))
     }
 
     /// Keeps a line. Returns the oldest when there are too many.

@@ -108,7 +108,7 @@ pub(super) fn mmap_flags(out: &mut Vec<u8>, arch: Arch, value: u32) -> bool {
 /// the signal that the parent gets at the end.
 pub(super) fn clone(out: &mut Vec<u8>, call: &Call<'_>, place: usize) -> bool {
     let second = call.arch == Arch::S390 || call.arch == Arch::S390X;
-    if second != (place == 1) || call.value() == 0 {
+    if second != (place == 1) || call.word() == 0 {
         return false;
     }
     let named = flags(out, tables::CLONE_FLAGS, u64::from(call.word() & !0xff));
@@ -117,7 +117,9 @@ pub(super) fn clone(out: &mut Vec<u8>, call: &Call<'_>, place: usize) -> bool {
         if named {
             out.push(b'|');
         }
-        write_signal(out, signal);
+        if !write_signal(out, signal) {
+            write_hex(out, u64::from(signal));
+        }
     }
     true
 }

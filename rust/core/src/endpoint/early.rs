@@ -1,0 +1,169 @@
+//! What is found of a connection when its SYSCALL record comes, before the rest of the event.
+
+use std::net::SocketAddr;
+
+use crate::endpoint::call::{Call, Role, is_attempt};
+use crate::endpoint::flow::{End, Flow, Origin, TCP};
+use crate::endpoint::sample::Sample;
+use crate::endpoint::trace::{Claim, Trace};
+use crate::endpoint::waiting::flow;
+use crate::endpoint::{Endpoints, ask};
+use crate::record::header;
+use crate::system::{Socket, System};
+
+/// Sockets looked up before the rest of their event is there.
+const MOST_EARLY: usize = 512;
+
+/// What was found of a connection before the rest of its event was there.
+#[derive(Debug, Clone, Copy)]
+pub enum Early {
+    /// The process's socket, if it was there.
+    Looked(Option<Socket>),
+    /// What the tracepoints told.
+    Traced {
+        /// The own end.
+        local: SocketAddr,
+        /// The other end.
+        peer: SocketAddr,
+        /// See [`Claim::Found`].
+        by_order: bool,
+    },
+}
+
+impl Endpoints {
+    /// A SYSCALL record has come, whose text begins with `audit(`: the socket of a connect or accept is looked at now,
+    /// before anything else is done, for it may be closed in a moment. `now`: the engine's clock in milliseconds.
+    pub fn glance(&mut self, text: &[u8], now: u64, system: &mut dyn System) {
+        self.now = now;
+        if self.trace.is_none() && !system.sees_sockets() {
+            return;
+        }
+        let start = memchr::memchr(b')', text).map_or(text.len(), |end| end + 3);
+        let Some(call) = text.get(start..).and_then(|body| self.calls.read(body)) else {
+            return;
+        };
+        let Some((stamp, _)) = header(text) else {
+            return;
+        };
+        self.shares.seen |= call.role.opens();
+        let goes_on = call.result == 0 || is_attempt(call.result);
+        let claim = match &mut self.trace {
+            Some(trace) if call.role == Role::Connect && goes_on => {
+                trace.claim(&call, stamp.time())
+            }
+            _ => Claim::Unknown,
+        };
+        // Of an address of another length the SOCKADDR record says first whether it is an internet one.
+        let wanted = match call.role {
+            Role::Connect => goes_on && matches!(call.arguments[2], 16 | 28 | 128),
+            Role::Accept => call.result >= 0 && self.needs_look(&call, system),
+            _ => false,
+        };
+        let early = match claim {
+            Claim::Found {
+                local: Some(local),
+                peer,
+                by_order,
+            } => Early::Traced {
+                local,
+                peer,
+                by_order,
+            },
+            _ if wanted && system.sees_sockets() => {
+                self.shares.looks += 1;
+                Early::Looked(ask(&call, system))
+            }
+            _ => return,
+        };
+        if self.early.len() >= MOST_EARLY {
+            self.early.pop_front();
+        }
+        self.early.push_back((stamp, early));
+    }
+
+    /// Whether neither the listening socket says all of the near end, nor the tracepoints do, which need the far one.
+    fn needs_look(&mut self, call: &Call, system: &mut dyn System) -> bool {
+        if self.trace.is_some() && call.arguments[1] != 0 {
+            return false;
+        }
+        let listener = self.kept.listener((call.pid, call.given), self.now, system);
+        listener.is_none_or(|socket| socket.local.ip().is_unspecified())
+    }
+
+    /// The tracepoints tell of all connections from now on. `time`: milliseconds since the epoch.
+    pub fn begin_trace(&mut self, time: u64, system: &mut dyn System) {
+        self.lost = (system.losses(), 0);
+        let mut trace = Trace::default();
+        trace.begin(nanoseconds(time));
+        self.trace = Some(trace);
+    }
+
+    /// They do not any more.
+    pub fn end_trace(&mut self) {
+        self.trace = None;
+        self.waiting.doubt_order();
+    }
+
+    /// Whether they do.
+    #[must_use]
+    pub fn traces(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    /// A sample of the tracepoints. They are to come in order of time.
+    pub fn sample(&mut self, sample: &Sample) {
+        if let Some(trace) = &mut self.trace {
+            trace.add(sample);
+        }
+    }
+
+    /// Samples or events were lost: what was there until now tells nothing. `time`: milliseconds since the epoch.
+    pub fn uncertain(&mut self, time: u64) {
+        if let Some(trace) = &mut self.trace {
+            trace.begin(nanoseconds(time));
+        }
+        self.waiting.doubt_order();
+    }
+
+    /// The rules are other ones now. `time`: milliseconds since the epoch.
+    pub fn rules_changed(&mut self, time: u64) {
+        if let Some(trace) = &mut self.trace {
+            trace.unsettle(nanoseconds(time));
+        }
+    }
+
+    /// The connection that the tracepoints tell, and whether only the order of calls tells it.
+    pub(super) fn traced(
+        &mut self,
+        call: &Call,
+        early: Option<Early>,
+        near: End,
+        far: End,
+    ) -> Option<(Flow, bool)> {
+        let (local, peer, by_order) = match (call.role, early, far.whole(), near.port) {
+            (
+                Role::Connect,
+                Some(Early::Traced {
+                    local,
+                    peer,
+                    by_order,
+                }),
+                ..,
+            ) => (local, peer, by_order),
+            (Role::Accept, _, Some(peer), Some(port)) => {
+                let local = self.trace.as_mut()?.accepted(peer, port)?;
+                (local, peer, false)
+            }
+            _ => return None,
+        };
+        if !far.admits(peer) || !near.admits(local) {
+            return None;
+        }
+        let flow = flow(call.role, local.into(), peer.into(), TCP, Origin::Trace);
+        Some((flow, by_order))
+    }
+}
+
+fn nanoseconds(milliseconds: u64) -> u64 {
+    milliseconds.saturating_mul(1_000_000)
+}

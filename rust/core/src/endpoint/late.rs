@@ -1,0 +1,76 @@
+//! Lines whose ends are known in a moment, and what makes them known.
+
+use crate::ecs::OpenLine;
+use crate::endpoint::flow::{Flow, Origin};
+use crate::endpoint::waiting::Wait;
+use crate::endpoint::{Endpoints, destroyed};
+use crate::system::System;
+
+impl Endpoints {
+    /// Keeps the line of an event whose ends are known in a moment. Returns the oldest when there are too many.
+    pub fn keep(&mut self, wait: Wait, line: OpenLine) -> Option<(Flow, OpenLine)> {
+        self.waiting.keep(wait, line)
+    }
+
+    /// The next line whose ends are known, or will not be. Call it with everything received that was there.
+    pub fn over(&mut self, now: u64, system: &mut dyn System) -> Option<(Flow, OpenLine)> {
+        // What was lost before the line was kept must have been counted after.
+        if let Some(kept) = self.waiting.kept_by_order(now)
+            && kept >= self.lost.1
+        {
+            let lost = system.losses();
+            if lost.is_none() || lost != self.lost.0 {
+                self.uncertain(system.time());
+            }
+            self.lost = (lost, now);
+        }
+        let (flow, line, call) = self.waiting.over(now)?;
+        if !matches!(
+            flow.origin,
+            Some(Origin::Unknown | Origin::Event | Origin::Listener)
+        ) {
+            self.kept.flow((call.pid, call.fd), flow, now);
+        }
+        self.count(&call, &flow);
+        Some((flow, line))
+    }
+
+    /// When [`Self::over`] has the next one.
+    #[must_use]
+    pub fn next(&self) -> Option<u64> {
+        self.waiting.next()
+    }
+
+    /// The kernel's broadcast: sockets that are gone. `time`: milliseconds since the epoch; `now`: the engine's clock.
+    pub fn destroyed(&mut self, datagram: &[u8], time: u64, now: u64) {
+        for socket in destroyed::destroyed(datagram) {
+            if socket.peer.port() == 0 {
+                self.kept.port_gone(socket.local.port());
+            } else {
+                self.waiting.destroyed(socket, time, now);
+            }
+        }
+    }
+
+    /// Broadcasts were missed.
+    pub fn missed(&mut self) {
+        self.waiting.blur();
+    }
+
+    /// Whether a broadcast may tell what an event waits for.
+    #[must_use]
+    pub fn wants_destroyed(&self) -> bool {
+        self.waiting.wants_destroyed()
+    }
+
+    /// Whether [`Self::settle`] is wanted.
+    #[must_use]
+    pub fn wants_settling(&self) -> bool {
+        self.waiting.wants_settling()
+    }
+
+    /// The records of everything that has happened by now were read.
+    pub fn settle(&mut self) {
+        self.waiting.settle();
+    }
+}
