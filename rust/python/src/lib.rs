@@ -21,6 +21,7 @@ mod sockets;
 mod syslog;
 mod system;
 mod tracepoints;
+mod tracing;
 
 use pyo3::prelude::*;
 use tsauditd_core::tables;

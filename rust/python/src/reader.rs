@@ -29,7 +29,7 @@ use crate::proc::Proc;
 use crate::runtimes::Runtimes;
 use crate::sockets::Sockets;
 use crate::system::{self, Bell};
-use crate::tracepoints::{Traced, Tracepoints};
+use crate::tracing::Tracing;
 
 /// Packets for one system call.
 const SLOTS: usize = 128;
@@ -207,13 +207,6 @@ impl Flow {
     }
 }
 
-/// The tracepoints: open from the first connection on, where that is allowed.
-enum Tracing {
-    Unwanted,
-    Open(Tracepoints),
-    Refused,
-}
-
 struct Reader {
     socket: OwnedFd,
     netlink: bool,
@@ -223,7 +216,7 @@ struct Reader {
     arena: Arena,
     engine: Engine,
     broadcast: Broadcast,
-    tracepoints: Tracing,
+    tracing: Tracing,
     /// Since when looks at sockets are counted, how many there were then, and whether there were any before.
     looked: (u64, u64, bool),
     shared: Arc<Shared>,
@@ -267,7 +260,11 @@ pub fn run(plan: Plan, shared: Arc<Shared>) {
         arena: Arena::new(SLOTS, plan.netlink),
         engine: Engine::new(plan.settings, Box::new(machine)),
         broadcast: Broadcast::new(),
-        tracepoints: Tracing::Unwanted,
+        tracing: if plan.netlink {
+            Tracing::Unwanted
+        } else {
+            Tracing::Refused
+        },
         looked: (0, 0, false),
         shared,
         errors: 0,
@@ -404,38 +401,6 @@ impl Reader {
         }
     }
 
-    /// Reads what the tracepoints have told, before the records that came meanwhile, and opens them when connections
-    /// come.
-    fn trace(&mut self, now: u64) {
-        let engine = &mut self.engine;
-        let open = match &mut self.tracepoints {
-            Tracing::Refused => return,
-            Tracing::Unwanted => self.netlink && engine.shares().seen,
-            Tracing::Open(tracepoints) => {
-                match tracepoints.read(now, |sample| engine.endpoints().sample(sample)) {
-                    Traced::All => false,
-                    Traced::Lost => {
-                        engine.endpoints().uncertain(system::realtime_ms());
-                        false
-                    }
-                    Traced::Stale => true,
-                }
-            }
-        };
-        if open {
-            match Tracepoints::open() {
-                Ok(tracepoints) => {
-                    self.tracepoints = Tracing::Open(tracepoints);
-                    engine.begin_trace();
-                }
-                Err(_) => {
-                    self.tracepoints = Tracing::Refused;
-                    engine.endpoints().end_trace();
-                }
-            }
-        }
-    }
-
     /// Sleeps until a packet comes, the engine wants its tick, or the bell rings.
     fn sleep(&mut self, timeout_ms: Option<u64>) {
         let mut timeout = timeout_ms.map_or(-1, |left| i32::try_from(left).unwrap_or(i32::MAX));
@@ -445,10 +410,8 @@ impl Reader {
             timeout = 1; // kauditd was at work
         }
         // A ring that fills is emptied by the look that follows.
-        let more = match &self.tracepoints {
-            Tracing::Open(tracepoints) => Some(tracepoints.as_fd()),
-            _ => (self.broadcast.socket()).filter(|_| endpoints.wants_destroyed()),
-        };
+        let destroyed = (self.broadcast.socket()).filter(|_| endpoints.wants_destroyed());
+        let more = self.tracing.as_fd().or(destroyed);
         let rung = match more {
             Some(more) => system::wait(&[packets, bell, more], timeout),
             None => system::wait(&[packets, bell], timeout),
@@ -468,12 +431,12 @@ impl Reader {
         let count = match self.arena.receive(self.socket.as_fd()) {
             Ok(count) => count,
             Err(error) => {
-                self.trace(now);
+                self.tracing.read(&mut self.engine, now);
                 return self.refused(&error);
             }
         };
         self.errors = 0;
-        self.trace(now);
+        self.tracing.read(&mut self.engine, now);
         if self.netlink {
             for packet in self.arena.packets().filter(|packet| packet.sender == 0) {
                 self.engine.glance(packet.bytes, now);
@@ -594,7 +557,7 @@ impl Reader {
             (Count::LooksOff, u64::from(self.netlink && shares.blind)),
             (
                 Count::TraceOff,
-                u64::from(matches!(self.tracepoints, Tracing::Refused)),
+                u64::from(self.netlink && matches!(self.tracing, Tracing::Refused)),
             ),
         ] {
             self.shared.counters.set(count, value);

@@ -134,7 +134,7 @@ fn readings_that_ausearch_lacks_or_has_wrong() {
         ("clone", 0, &[0x11], "SIGCHLD"),
         ("clone", 0, &[0x0200_0000], "CLONE_NEWCGROUP"),
         ("clone", 0, &[0x41], "0x41"),
-        ("clone", 0, &[0x1_0000_0000], "0x1"),
+        ("clone", 0, &[0x1_0000_0000], "0x100000000"),
         ("kill", 0, &[0xffff_ffff_ffff_ffff, 15], "-1"),
         ("kill", 1, &[1, 30], "SIGPWR"),
         ("tgkill", 2, &[3, 4, 34], "SIGRT_2"),
