@@ -202,6 +202,19 @@ def test_damaged_logs(start: int, damage: list[list[tuple[int, int, bytes]]]) ->
     check(b"\n".join(damaged(line, cuts) for line, cuts in zip(lines, damage, strict=False)))
 
 
+@pytest.mark.parametrize("again", ["in the record", "in another"])
+def test_a_field_that_comes_twice_is_one_member(again: str) -> None:
+    first, other = ("tty=0 ", "") if again == "in the record" else ("", " tty=0 ")
+    log = (
+        f"type=SYSCALL msg=audit(1.000:1): arch=c000003e syscall=44 {first}success=yes exit=60 a0=3 a1=7f a2=3c a3=0 "
+        "items=0 ppid=1 pid=2 auid=0 uid=0 gid=0 euid=0 suid=0 fsuid=0 egid=0 sgid=0 fsgid=0 tty=pts0 ses=1 "
+        'comm="x" exe="/x" key=(null)\n'
+        f"type=PROCTITLE msg=audit(1.000:1):{other} proctitle=78\n"
+    )
+    (line,) = check(log.encode())
+    assert sorted(json.loads(line)["auditd"]["data"]["tty"]) == ["0", "pts0"]
+
+
 def test_a_line_is_one_line_for_every_reader() -> None:
     """Not even the separators that only some readers know end a line early."""
     name = "".join(map(chr, [*range(1, 32), *range(127, 160), 0x2028, 0x2029])).encode().hex().upper()

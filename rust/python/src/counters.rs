@@ -52,8 +52,13 @@ counts! {
 }
 
 /// One cell for each `Count`.
-#[derive(Default)]
 pub struct Counters([AtomicU64; COUNTS]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
 
 impl Counters {
     /// Adds to a count. Only the listener's thread writes, so a load and a store do; no locked instruction is needed.

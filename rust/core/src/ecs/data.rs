@@ -1,6 +1,7 @@
 //! `auditd.data` and `tsauditd.interpreted`: the fields that have no other place, and what their values mean.
 
 use crate::action::Users;
+use crate::assemble::Part;
 use crate::decode::value::{self, Reading};
 use crate::decode::{hex, syscall_args};
 use crate::ecs::pen::Pen;
@@ -49,6 +50,19 @@ fn has_place(field: &Field, view: &View<'_>, places: &Places) -> bool {
     }
 }
 
+/// Fields that follow from who acted, and have no other place.
+fn is_of_who(field: &Field) -> bool {
+    matches!(field.name, name::TTY | name::SUBJ)
+}
+
+/// The records beside the actor's whose fields are gathered too.
+fn others<'v>(view: &'v View<'_>, actor: usize) -> impl Iterator<Item = (usize, &'v Part)> {
+    let parts = view.event.parts.iter().enumerate();
+    parts.filter(move |(place, part)| {
+        *place != actor && !matches!(part.kind, kind::PATH | kind::SOCKADDR)
+    })
+}
+
 impl Data {
     /// Gathers what `auditd.data` will hold. Returns whether what follows from who acted is as it always is.
     pub fn gather(&mut self, view: &View<'_>, users: Users, system: &mut dyn System) -> bool {
@@ -65,6 +79,10 @@ impl Data {
         if view.syscall() == Some(actor) {
             self.call(view);
         }
+        // A name that comes twice is one member with both values.
+        let alone = !view.opened.repeated
+            && !others(view, actor)
+                .any(|(place, _)| view.opened.fields(place).iter().any(is_of_who));
         for field in view.opened.fields(actor) {
             let hot = view.syscall() == Some(actor)
                 && matches!(
@@ -79,7 +97,7 @@ impl Data {
                 .opened
                 .who
                 .is_some_and(|who| field.value.start >= who.start);
-            if of_who && matches!(field.name, name::TTY | name::SUBJ) {
+            if of_who && alone && is_of_who(field) {
                 self.rest
                     .add(view.label(field), view.value(field), field.plain);
             } else {
@@ -87,10 +105,7 @@ impl Data {
                 self.add(view, actor, field, system);
             }
         }
-        for (place, part) in view.event.parts.iter().enumerate() {
-            if place == actor || matches!(part.kind, kind::PATH | kind::SOCKADDR) {
-                continue;
-            }
+        for (place, part) in others(view, actor) {
             for field in view.opened.fields(place) {
                 let told = match (part.kind, field.name) {
                     (kind::PROCTITLE, name::PROCTITLE) => {
