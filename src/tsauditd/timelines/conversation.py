@@ -30,6 +30,9 @@ def said(session: Session, event: Event, ms: int) -> None:
     if name in ESCALATIONS and pid != session.opener:
         _unseen_escalation(session, event, ms, pid, kind, name)
         return
+    if session.login_row is None and session.opener is None and kind in _OPENING and name in KINDS:
+        # LOGIN was not audited, or is still to come: in a log its end is known later than that of a single record.
+        session.opener, session.program, session.kind = pid, name, KINDS[name]
     if pid == session.opener or _same_program(session, name):
         _of_opener(session, event, ms, kind, pid)
         return

@@ -63,6 +63,8 @@ class Session:
     container: dict[str, Any] = field(default_factory=dict)
     opener: int | None = None
     """The process that set the login id."""
+    login: bool = False
+    """LOGIN was seen."""
     login_row: int | None = None
     logout_row: int | None = None
     loss_row: int | None = None
@@ -117,7 +119,7 @@ class Session:
             "number": number,
             "kind": kind,
             "@timestamp": stamp,
-            "offset": (ms - self.start) * 1_000_000,
+            "offset": max(ms - self.start, 0) * 1_000_000,
         }
         self.pending[number] = row
         self.touched.add(number)

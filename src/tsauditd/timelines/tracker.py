@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tsauditd.timelines import commands, conversation, rows
-from tsauditd.timelines.facts import Event, identity, milliseconds, program, time_text
+from tsauditd.timelines.facts import Event, Row, identity, milliseconds, program, time_text
 from tsauditd.timelines.logins import Doors
 from tsauditd.timelines.names import CONVERSATION, KINDS, LOGIN_FAILURES, PRELUDES, REQUEST_MS, REQUESTS
 from tsauditd.timelines.session import Session
@@ -184,7 +184,7 @@ class Timelines:
             session_id = before = self._ids.get((node, number))
             if session_id is not None and event["auditd"]["message_type"] == "login":
                 known = self.sessions.get(session_id) or self._ended.get(session_id)
-                if known is not None and known.login_row is not None and known.opener is not None:
+                if known is not None and known.login:
                     # The kernel counts on: the same number again is another boot's.
                     self.reboot(node, known.last, inferred=True)
                     session_id = None
@@ -227,22 +227,25 @@ class Timelines:
             rows.happened(session, event, ms)
             return
         node = _node(session.host)
-        fresh = session.rows == 0
-        if fresh:
+        if session.rows == 0:
             session.start = session.last = ms
         session.happened(ms)
-        session.opener = pid
-        session.program = program(event) or None
+        session.opener, session.login = pid, True
+        session.program = program(event) or session.program
         session.kind = KINDS.get(session.program or "", "unknown")
-        session.user = identity(event.get("user", _NONE).get("audit")) or session.user
-        conversation.opened(session, event, ms)
-        row = session.pending[session.rows - 1]
+        session.user = {**session.user, **identity(event.get("user", _NONE).get("audit"))}
+        known = session.login_row
+        if known is None:
+            conversation.opened(session, event, ms)
+            row = session.pending[session.rows - 1]
+        else:
+            row = session.amend(known, ms, event["event"]["id"])
         if prelude := self._doors.entered(node, pid, ms):
             row["events"] = prelude.events + row["events"]
             session.events += len(prelude.events)
             session.pending_events += len(prelude.events)
             source = prelude.source
-            session.source = {
+            session.source |= {
                 key: source[key]
                 for key in ("ip", "port", "domain", "address")
                 if key in source and not (key == "address" and source[key] == source.get("ip"))
@@ -251,21 +254,21 @@ class Timelines:
                 session.user = {**session.user, "name": prelude.account["name"]}
         if "id" in session.user and "name" in session.user:
             session.names[session.user["id"]] = session.user["name"]
-        self._from_where(session, event, ms, node, pid)
+        self._from_where(session, row, event, ms)
         row["user"] = dict(session.user)
         session.failed_before = self._doors.failed_before(node, session.source.get("ip"), ms)
         self._linked(session, ms)
-        self._write(session, "session-opened")
+        self._write(session, "session-opened" if known is None else "session-updated")
 
-    def _from_where(self, session: Session, event: Event, ms: int, node: str, pid: int) -> None:
+    def _from_where(self, session: Session, row: Row, event: Event, ms: int) -> None:
         address = session.source.get("ip")
         if address is None or "port" in session.source:
             return
-        parent = event["process"].get("parent", _NONE).get("pid", 0)
-        if found := self._doors.port_of(node, (pid, parent), address, ms):
+        process = event["process"]
+        pids = (process.get("pid", 0), process.get("parent", _NONE).get("pid", 0))
+        if found := self._doors.port_of(_node(session.host), pids, address, ms):
             port, event_id, alone = found
             session.source["port"] = port
-            row = session.pending[session.rows - 1]
             row["events"].insert(0, event_id)
             session.events += 1
             if not alone:

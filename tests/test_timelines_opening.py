@@ -1,0 +1,74 @@
+"""What opens a session and completes it, whatever of it is audited and in whatever order it becomes known."""
+
+import pytest
+from sessions import Watched, told
+
+from tsauditd.event import Decoder
+from tsauditd.timelines.lines import push_lines
+from tsauditd.timelines.view import View
+
+SAID = 'exe="/usr/sbin/sshd" hostname=198.51.100.7 addr=198.51.100.7 terminal=ssh res=success'
+UNSET = "auid=4294967295 ses=4294967295"
+CRYPTO = (
+    f"type=CRYPTO_SESSION msg=audit(1700000000.100:{{}}): pid=900 uid=0 {UNSET} msg='op=start direction={{}} "
+    "cipher=aes256-gcm@openssh.com ksize=256 mac=<implicit> pfs=curve25519-sha256 spid=901 suid=74 rport=59396 "
+    'laddr=192.0.2.1 lport=22 exe="/usr/sbin/sshd" hostname=? addr=198.51.100.7 terminal=? res=success\'\n'
+)
+AUTH = (
+    f"type=USER_AUTH msg=audit(1700000001.100:12): pid=900 uid=0 {UNSET} msg='op=PAM:authentication "
+    f'grantors=pam_unix acct="alice" {SAID}\'\n'
+)
+LOGIN = (
+    "type=LOGIN msg=audit(1700000001.200:13): pid=900 uid=0 old-auid=4294967295 auid=1000 tty=(none) "
+    "old-ses=4294967295 ses=5 res=1\n"
+)
+START = (
+    "type=USER_START msg=audit(1700000001.300:14): pid=900 uid=0 auid=1000 ses=5 msg='op=PAM:session_open "
+    f'grantors=pam_unix acct="alice" {SAID}\'\n'
+)
+END = (
+    START.replace("USER_START", "USER_END")
+    .replace("1.300:14", "9.300:17")
+    .replace("session_open", "session_close")
+)
+
+
+def session(*records: str) -> View:
+    watched = Watched()
+    decoder = Decoder()
+    for lines in (decoder.feed("".join(records).encode()), None):
+        given = decoder.finish() if lines is None else lines
+        push_lines(watched.timelines, given, decoder.timeline_spans())
+    watched.timelines.finish(ended=True)
+    assert watched.documents[0]["event"]["action"] == "session-opened"
+    assert [one["event"]["action"] for one in watched.documents].count("session-opened") == 1
+    return watched.one("5")
+
+
+def test_crypto_session_completes_the_login() -> None:
+    view = session(CRYPTO.format(10, "from-server"), CRYPTO.format(11, "from-client"), AUTH, LOGIN, START)
+    assert told(view) == [("login", "alice", "")]
+    assert view.document["source"] == {"ip": "198.51.100.7", "port": 59396}
+    assert view.session["kind"] == "ssh"
+    assert sorted(event.rpartition(":")[2] for event in view.rows[0]["events"]) == [
+        "10",
+        "11",
+        "12",
+        "13",
+        "14",
+    ]
+
+
+def test_user_start_opens_where_login_is_not_audited() -> None:
+    view = session(START, END)
+    assert told(view) == [("login", "alice", ""), ("logout", "alice", "")]
+    assert (view.session["kind"], view.document["user"]["name"]) == ("ssh", "alice")
+    assert view.session["end"]["reason"] == "logout"
+
+
+@pytest.mark.parametrize("first", [LOGIN, START])
+def test_login_and_user_start_in_either_order_are_one_login(first: str) -> None:
+    view = session(first, START if first == LOGIN else LOGIN, END)
+    assert told(view) == [("login", "alice", ""), ("logout", "alice", "")]
+    assert min(row["offset"] for row in view.rows.values()) == 0
+    assert view.session["kind"] == "ssh"
