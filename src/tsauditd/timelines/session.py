@@ -45,6 +45,28 @@ class Process:
     """Of a shell: when it started its last command (milliseconds), its process and its row."""
 
 
+class Names:
+    """Names for the sessions of a log that has no ids: `NODE-SECONDS-SES`."""
+
+    def __init__(self) -> None:
+        self._second = ""
+        self._given: set[str] = set()
+
+    def given(self, second: str, number: str, event_id: str) -> str:
+        """A name that no other session has, for one that this event begins in this second of a node.
+
+        Two boots of a log may give a number in the same second: then the event's serial follows.
+        """
+        if self._second != second:
+            self._second = second
+            self._given.clear()
+        name = f"{second}-{number}"
+        if name in self._given:
+            name += f"-{event_id.rpartition(':')[2]}"
+        self._given.add(name)
+        return name
+
+
 @dataclass(slots=True)
 class Session:
     """A session that is open. Times are milliseconds since the epoch."""

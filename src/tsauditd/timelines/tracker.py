@@ -9,7 +9,7 @@ from tsauditd.timelines import commands, conversation, rows
 from tsauditd.timelines.facts import Event, Row, identity, milliseconds, program, time_text
 from tsauditd.timelines.logins import Doors
 from tsauditd.timelines.names import CONVERSATION, KINDS, LOGIN_FAILURES, PRELUDES, REQUEST_MS, REQUESTS
-from tsauditd.timelines.session import Session
+from tsauditd.timelines.session import Names, Session
 
 UPDATE_MS = 10_000
 """Rows wait at most so long to be written."""
@@ -60,6 +60,7 @@ class Timelines:
         self._update_ms = update_ms
         self.sessions: OrderedDict[str, Session] = OrderedDict()
         self._ids: dict[tuple[str, str], str] = {}
+        self._names = Names()
         self._ended: OrderedDict[str, Session] = OrderedDict()
         self._boots: dict[str, str] = {}
         self._doors = Doors()
@@ -181,7 +182,7 @@ class Timelines:
         session_id = event.get("tsauditd", _NONE).get("session", _NONE).get("id")
         node = _node(event.get("host", _NONE))
         if session_id is None:
-            session_id = before = self._ids.get((node, number))
+            session_id = self._ids.get((node, number))
             if session_id is not None and event["auditd"]["message_type"] == "login":
                 known = self.sessions.get(session_id) or self._ended.get(session_id)
                 if known is not None and known.login:
@@ -189,9 +190,7 @@ class Timelines:
                     self.reboot(node, known.last, inferred=True)
                     session_id = None
             if session_id is None:
-                session_id = f"{node}-{ms // 1000}-{number}"
-                if (before or "").startswith(session_id):  # the number again in the same second
-                    session_id += f"-{event['event']['id'].rpartition(':')[2]}"
+                session_id = self._names.given(f"{node}-{ms // 1000}", number, event["event"]["id"])
         session = self.sessions.get(session_id)
         if session is None:
             session = self._open(session_id, event, node, number, ms)
