@@ -249,7 +249,7 @@ def test_without_proc_a_long_silence_ends_a_session(watched: Watched, maker: Mak
     assert watched.one("7").session["end"] == {"reason": "timeout", "inferred": True}
 
 
-def test_half_a_million_commands_take_the_memory_of_a_few(maker: Maker) -> None:
+def test_many_commands_take_the_memory_of_a_few(maker: Maker) -> None:
     """Fewer here; what is held is looked at, not timed."""
     watched = Watched()
     watched.timelines._emit = lambda _: None  # what is written is not held
