@@ -14,6 +14,8 @@ from made import Maker
 from sessions import CAPTURES
 
 from tsauditd.cli import main
+from tsauditd.timelines.text import hides
+from tsauditd.timelines.view import View
 
 SSH = str(CAPTURES / "ssh.enriched.log")
 HOSTILE = str(CAPTURES / "hostile.log")
@@ -208,3 +210,18 @@ def test_what_is_neither_is_told(capfd: pytest.CaptureFixture[str], tmp_path: Pa
     (tmp_path / "x.json").write_text('{"a":1}\n{"b":\n')
     assert main(["sessions", str(tmp_path / "x.json")]) == 1
     assert capfd.readouterr().err == 'tsauditd: neither an event nor a session, passed over: {"a":1}\n'
+
+
+def test_noise_hides_no_failure_and_no_change_of_user_but_pam_s() -> None:
+    def row(number: int, kind: str, noise: str, outcome: str) -> dict[str, object]:
+        return {"number": number, "kind": kind, "noise": noise, "outcome": outcome}
+
+    rows = [
+        row(0, "command", "startup", "success"),
+        row(1, "command", "startup", "failure"),
+        row(2, "escalation", "startup", "success"),
+        row(3, "escalation", "login", "success"),
+        row(4, "escalation", "login", "failure"),
+    ]
+    view = View({}, {number: row for number, row in enumerate(rows)})
+    assert [hides(row, view) for row in rows] == [True, False, False, True, False]

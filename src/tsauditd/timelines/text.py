@@ -85,10 +85,10 @@ def in_order(view: View) -> list[Row]:
 def hides(row: Row, view: View) -> bool:
     """Whether a row is left out unless everything is asked for: noise, and what folds under a command.
 
-    Never what was refused, nor who became whom.
+    Never what was refused, nor who became whom, but for what PAM does (a set-uid unix_chkpwd).
     """
-    if row["kind"] in _ALWAYS:
-        return False
+    if row["kind"] in _ALWAYS or row.get("outcome") == "failure":
+        return row.get("noise") == "login" and row.get("outcome") != "failure"
     return "noise" in row or _folds(row, view.rows)
 
 
