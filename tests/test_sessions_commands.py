@@ -223,5 +223,5 @@ def test_noise_hides_no_failure_and_no_change_of_user_but_pam_s() -> None:
         row(3, "escalation", "login", "success"),
         row(4, "escalation", "login", "failure"),
     ]
-    view = View({}, {number: row for number, row in enumerate(rows)})
+    view = View({}, dict(enumerate(rows)))
     assert [hides(row, view) for row in rows] == [True, False, False, True, False]
