@@ -31,13 +31,13 @@ TOOLS = {
     "make": "make",
 }
 FULL = work.Sizes(
-    opens=50_000,
-    execs=4_000,
-    connects=20_000,
-    web_seconds=4,
+    opens=30_000,
+    execs=2_500,
+    connects=10_000,
+    web_seconds=3,
     burst_records=200_000,
     idle_seconds=5,
-    probes=100,
+    probes=75,
     log_megabytes=40,
 )
 QUICK = work.Sizes(
@@ -169,7 +169,7 @@ def one_turn(
                 more["compressed"] = extras.compressed_share(arena.files(), last)
             if first and opens:
                 more |= extras.after(arena, storms, directory, opens, sizes)
-        if first and opens:
+        if "burst" in more:
             more["burst"] = extras.burst_delivered(arena, more["burst"])
         told = {}
         for one in works:

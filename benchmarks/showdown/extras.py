@@ -21,13 +21,17 @@ from tsauditd.kernel import status as kernel
 
 RECORDS_AN_OPEN = 5
 CALLS_OPENS = 20_000
+STORM_OPENS = "10000000"
+"""More than there is time for."""
 BURST_SETTLE_SECONDS = 60.0
 
 _CALLS = re.compile(r"^(\d+),[^,]*,raw_syscalls:sys_enter", re.MULTILINE)
 
 
 def before(arena: Arena, storms: Path, directory: Path, sizes: Sizes) -> dict[str, Any]:
-    """At rest, before any work."""
+    """At rest, before any work; nothing where nothing runs."""
+    if not arena.pipeline.pids():
+        return {}
     result: dict[str, Any] = {"idle": idle(arena, sizes.idle_seconds)}
     if arena.contender.form:
         rule = f"-a always,exit -F arch=b64 -S openat -F exe={storms} -F success=1 -k showdown-probe"
@@ -37,13 +41,15 @@ def before(arena: Arena, storms: Path, directory: Path, sizes: Sizes) -> dict[st
 
 
 def after(arena: Arena, storms: Path, directory: Path, opens: Work, sizes: Sizes) -> dict[str, Any]:
-    """What disturbs what comes after it."""
+    """What disturbs what comes after it; nothing where nothing runs."""
+    if not arena.pipeline.pids():
+        return {}
     opens = replace(opens, name="more")  # with a key of its own, not to be counted with the others
     result: dict[str, Any] = {"calls_per_event": calls(arena, storms, opens)}
     with arena.under(opens.rules(lean=arena.contender.lean)):
         if arena.contender.form:
             storm = subprocess.Popen(
-                [storms, "open", directory / "opened", "1000000000"], start_new_session=True
+                [storms, "open", directory / "opened", STORM_OPENS], start_new_session=True
             )
             try:
                 time.sleep(0.5)
@@ -70,9 +76,9 @@ def idle(arena: Arena, seconds: int) -> dict[str, float]:
 
 def calls(arena: Arena, storms: Path, opens: Work) -> float | None:
     """System calls of the pipeline for each event of an open() storm, as perf counts them; None where it cannot."""
-    pids = arena.pipeline.pids()
-    if shutil.which("perf") is None or not pids:
+    if shutil.which("perf") is None:
         return None
+    pids = arena.pipeline.pids()
     counted = arena.at / "perf"
     with arena.under(opens.rules(lean=arena.contender.lean)):
         command = ["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-o", str(counted)]
@@ -86,13 +92,11 @@ def calls(arena: Arena, storms: Path, opens: Work) -> float | None:
     return int(found[1]) / CALLS_OPENS if found else None
 
 
-def burst(arena: Arena, storms: Path, directory: Path, opens: int) -> dict[str, Any] | None:
+def burst(arena: Arena, storms: Path, directory: Path, opens: int) -> dict[str, Any]:
     """The reader stands still while records come faster than anybody waits for: what is left when it goes on.
 
     The kernel's backlog wait time is 0 meanwhile, so that what does not fit is lost and not waited for.
     """
-    if not arena.pipeline.pids():
-        return None
     work = Work("burst", "", f"-S openat -F exe={storms} -F success=1", lambda: Done({}))
     target = str(directory / "opened")
     waited = kernel.status(arena.control).backlog_wait_time
@@ -121,9 +125,9 @@ def burst(arena: Arena, storms: Path, directory: Path, opens: int) -> dict[str, 
     }
 
 
-def burst_delivered(arena: Arena, told: dict[str, Any] | None) -> dict[str, Any] | None:
+def burst_delivered(arena: Arena, told: dict[str, Any]) -> dict[str, Any]:
     """What of the burst is in the files, read after the end."""
-    if told is None or arena.contender.form is None:
+    if arena.contender.form is None:
         return told
     work = Work("burst", "", "", lambda: Done({}))
     done = Done({}, Counter({told["target"]: told["events"]}), told["events"])

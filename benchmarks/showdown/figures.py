@@ -306,6 +306,8 @@ def _build(them: dict[str, Told], what: str) -> str:
 def _once(them: dict[str, Told]) -> str:
     rows = []
     for name, told in them.items():
+        if "idle" not in told:
+            continue
         size = middle(told, "open", bytes_an_event)
         share = told.get("compressed")
         rows.append([
