@@ -87,6 +87,8 @@ def hides(row: Row, view: View) -> bool:
 
     Never what was refused, nor who became whom, but for what PAM does (a set-uid unix_chkpwd).
     """
+    if row["kind"] == "other" and "reason" in row:
+        return True  # an error that is no refusal: what is not there, what is there already
     if row["kind"] in _ALWAYS or row.get("outcome") == "failure":
         return row.get("noise") == "login" and row.get("outcome") != "failure"
     return "noise" in row or _folds(row, view.rows)
