@@ -377,7 +377,7 @@ impl Reader {
     /// from the audit socket meanwhile.
     fn look_for_ends(&mut self, now: u64) -> usize {
         // With tracepoints there is nothing left that the broadcast could tell for certain.
-        if self.engine.endpoints().next().is_some() && !self.engine.endpoints().traces() {
+        if self.engine.endpoints().wants_broadcasts() && !self.engine.endpoints().traces() {
             self.broadcast.want(now);
         }
         let engine = &mut self.engine;

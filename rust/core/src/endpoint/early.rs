@@ -56,7 +56,7 @@ impl Endpoints {
         // Of an address of another length the SOCKADDR record says first whether it is an internet one.
         let wanted = match call.role {
             Role::Connect => goes_on && matches!(call.arguments[2], 16 | 28 | 128),
-            Role::Accept => call.result >= 0 && self.needs_look(&call, system),
+            Role::Accept => call.result >= 0 && self.needs_look(&call, stamp.time(), system),
             _ => false,
         };
         let early = match claim {
@@ -82,12 +82,12 @@ impl Endpoints {
     }
 
     /// Whether neither the listening socket says all of the near end, nor the tracepoints do, which need the far one.
-    fn needs_look(&mut self, call: &Call, system: &mut dyn System) -> bool {
+    fn needs_look(&mut self, call: &Call, since: u64, system: &mut dyn System) -> bool {
         if self.trace.is_some() && call.arguments[1] != 0 {
             return false;
         }
-        let listener = self.kept.listener((call.pid, call.given), self.now, system);
-        listener.is_none_or(|socket| socket.local.ip().is_unspecified())
+        let listener = self.listener(call, since, system);
+        listener.is_none_or(|(socket, held)| !held || socket.local.ip().is_unspecified())
     }
 
     /// The tracepoints tell of all connections from now on. `time`: milliseconds since the epoch.

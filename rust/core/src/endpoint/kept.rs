@@ -38,14 +38,36 @@ impl Kept {
     /// port is gone. What is not there is not asked for again within the second either.
     pub fn listener(&mut self, place: Place, now: u64, system: &mut dyn System) -> Option<Socket> {
         if let Some(known) = self.listeners.get(&place)
-            && now < known.at + RECHECK
+            && now < known.at.saturating_add(RECHECK)
         {
             return known.address;
         }
+        self.look(place, now, system)
+    }
+
+    fn look(&mut self, place: Place, now: u64, system: &mut dyn System) -> Option<Socket> {
         let address = system.socket(place.0, place.1, Ask::Listener);
         make_room(&mut self.listeners);
         self.listeners.insert(place, Listener { address, at: now });
         address
+    }
+
+    /// Whether the socket `cookie` still listens behind a descriptor, at a moment after `since`: looks again unless
+    /// that was done since. With [`Self::held_since`], it was that socket in between.
+    pub fn listens_still(
+        &mut self,
+        place: Place,
+        cookie: u64,
+        since: u64,
+        now: u64,
+        system: &mut dyn System,
+    ) -> bool {
+        let known = self.listeners.get(&place).filter(|known| known.at > since);
+        let address = match known {
+            Some(known) => known.address,
+            None => self.look(place, now, system),
+        };
+        address.is_some_and(|socket| socket.cookie == cookie)
     }
 
     /// A bind or listen on the descriptor: what was known of it before is over.
@@ -88,7 +110,7 @@ impl Kept {
     pub fn flow_with(&self, place: Place, address: SocketAddr, now: u64) -> Option<Flow> {
         let (flow, at) = self.flows.get(&place)?;
         let ends = [flow.source.whole(), flow.destination.whole()];
-        (now < at + BELIEVED && ends.contains(&Some(address))).then_some(*flow)
+        (now < at.saturating_add(BELIEVED) && ends.contains(&Some(address))).then_some(*flow)
     }
 
     /// The descriptor held the socket `cookie` at `time` (milliseconds since the epoch). Returns whether it did so

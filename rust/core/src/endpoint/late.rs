@@ -2,7 +2,7 @@
 
 use crate::ecs::OpenLine;
 use crate::endpoint::flow::{Flow, Origin};
-use crate::endpoint::waiting::Wait;
+use crate::endpoint::waiting::{PATIENCE, Wait};
 use crate::endpoint::{Endpoints, destroyed};
 use crate::system::System;
 
@@ -24,11 +24,13 @@ impl Endpoints {
             }
             self.lost = (lost, now);
         }
-        let (flow, line, call) = self.waiting.over(now)?;
-        if !matches!(
-            flow.origin,
-            Some(Origin::Unknown | Origin::Event | Origin::Listener)
-        ) {
+        let kept = &mut self.kept;
+        let (flow, line, call) = self.waiting.over(now, |wait, cookie| {
+            let place = (wait.call.pid, wait.call.given);
+            let since = wait.until.saturating_sub(PATIENCE);
+            kept.listens_still(place, cookie, since, now, system)
+        })?;
+        if !matches!(flow.origin, Some(Origin::Unknown | Origin::Event)) {
             self.kept.flow((call.pid, call.fd), flow, now);
         }
         self.count(&call, &flow);
@@ -61,6 +63,12 @@ impl Endpoints {
     #[must_use]
     pub fn wants_destroyed(&self) -> bool {
         self.waiting.wants_destroyed()
+    }
+
+    /// Whether the broadcasts are wanted from now on.
+    #[must_use]
+    pub fn wants_broadcasts(&self) -> bool {
+        self.waiting.wants_broadcasts()
     }
 
     /// Whether [`Self::settle`] is wanted.

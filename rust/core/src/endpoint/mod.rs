@@ -152,24 +152,48 @@ impl Endpoints {
         }
         let mut otherwise = flow(role, near, far, 0, Origin::Unknown);
         let mut near = near;
-        if role == Role::Accept {
-            let listener = (system.sees_sockets())
-                .then(|| self.kept.listener((call.pid, call.given), self.now, system))
-                .flatten();
-            if let Some(listener) = listener {
-                near = listener.local.into();
-                otherwise = flow(role, near, far, listener.protocol, Origin::Listener);
-                if near.whole().is_some() && far.whole().is_some() {
-                    self.kept.flow(place, otherwise, self.now);
-                    return Answer::Flow(otherwise);
-                }
+        let mut may_be_near = near;
+        let since = stamp.time();
+        let mut listener = None;
+        if role == Role::Accept
+            && system.sees_sockets()
+            && let Some((socket, held)) = self.listener(call, since, system)
+        {
+            may_be_near = socket.local.into();
+            if held {
+                near = may_be_near;
+                listener = Some(socket.cookie);
+                otherwise = flow(role, near, far, socket.protocol, Origin::Listener);
             }
+        }
+        let wait = Wait {
+            call: *call,
+            called: since,
+            read: 0,
+            remote: address.filter(|_| !role.names_near_end()),
+            near,
+            found: None,
+            otherwise,
+            by_order: false,
+            listener,
+            fragile: !role.opens(),
+            matched: false,
+            is_gone: false,
+            group: None,
+            ambiguous: !role.opens(),
+            until: self.now + PATIENCE,
+        };
+        if listener.is_some() && near.whole().is_some() && far.whole().is_some() {
+            return Answer::Wait(Box::new(Wait {
+                found: Some(otherwise),
+                ..wait
+            }));
         }
         let early = match self.early.iter().position(|(early, _)| *early == stamp) {
             Some(at) => self.early.remove(at).map(|(_, early)| early),
             None => None,
         };
-        let traced = self.traced(call, early, near, far);
+        let traced = self.traced(call, early, may_be_near, far);
         if let Some((flow, false)) = traced {
             self.kept.flow(place, flow, self.now);
             return Answer::Flow(flow);
@@ -210,7 +234,6 @@ impl Endpoints {
             )
         });
         let found = traced.map(|(flow, _)| flow).or(looked);
-        let since = stamp.time();
         let steady =
             socket.is_some_and(|socket| self.kept.held_since(place, socket.cookie, read, since));
         if role == Role::Listen {
@@ -231,21 +254,28 @@ impl Endpoints {
             return Answer::Flow(found);
         }
         Answer::Wait(Box::new(Wait {
-            call: *call,
-            called: since,
             read,
-            remote: address.filter(|_| !role.names_near_end()),
-            near,
             found,
             otherwise,
             by_order: traced.is_some(),
-            fragile: !matches!(role, Role::Connect | Role::Accept),
-            matched: false,
-            is_gone: false,
-            group: None,
-            ambiguous: !matches!(role, Role::Connect | Role::Accept),
-            until: self.now + PATIENCE,
+            ..wait
         }))
+    }
+
+    /// The socket that listens behind an accept's descriptor, and whether it did so before the call already.
+    fn listener(
+        &mut self,
+        call: &Call,
+        since: u64,
+        system: &mut dyn System,
+    ) -> Option<(Socket, bool)> {
+        let place = (call.pid, call.given);
+        let socket = self.kept.listener(place, self.now, system)?;
+        let read = system.time();
+        Some((
+            socket,
+            self.kept.held_since(place, socket.cookie, read, since),
+        ))
     }
 
     /// What was counted.

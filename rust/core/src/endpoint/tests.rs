@@ -1,6 +1,7 @@
 //! Whose destroyed socket it was, through the whole engine: packets and broadcasts in, lines out.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 use crate::endpoint::destroyed::tests::datagram;
 use crate::engine::{Engine, Settings};
@@ -8,8 +9,19 @@ use crate::system::{Ask, Socket, System};
 
 const TIME: u64 = 1_700_000_000_000;
 
-/// A machine whose processes have at most one socket, always the same.
-struct One(Option<Socket>);
+/// A machine whose processes have at most one socket at a time, and its clock.
+#[derive(Clone)]
+struct One(Arc<Mutex<(Option<Socket>, u64)>>);
+
+impl One {
+    fn new(socket: Option<Socket>) -> Self {
+        Self(Arc::new(Mutex::new((socket, TIME))))
+    }
+
+    fn set(&self, socket: Socket) {
+        self.0.lock().unwrap().0 = Some(socket);
+    }
+}
 
 impl System for One {
     fn user(&mut self, _: u32) -> Option<&str> {
@@ -22,26 +34,50 @@ impl System for One {
         true
     }
     fn socket(&mut self, _: u32, _: u32, ask: Ask) -> Option<Socket> {
-        self.0
-            .filter(|socket| (ask == Ask::Listener) == socket.peer.is_none())
+        let (socket, _) = *self.0.lock().unwrap();
+        socket.filter(|socket| (ask == Ask::Listener) == socket.peer.is_none())
     }
     fn time(&mut self) -> u64 {
-        TIME
+        self.0.lock().unwrap().1
+    }
+}
+
+fn socket(cookie: u64, local: &str, peer: Option<&str>) -> Socket {
+    Socket {
+        local: local.parse().unwrap(),
+        peer: peer.map(|peer| peer.parse().unwrap()),
+        protocol: 6,
+        cookie,
     }
 }
 
 fn engine(socket: Option<(&str, Option<&str>)>) -> Engine {
-    let socket = socket.map(|(local, peer)| Socket {
-        local: local.parse().unwrap(),
-        peer: peer.map(|peer| peer.parse().unwrap()),
-        protocol: 6,
-        cookie: 1,
-    });
-    Engine::new(Settings::default(), Box::new(One(socket)))
+    let socket = socket.map(|(local, peer)| self::socket(1, local, peer));
+    Engine::new(Settings::default(), Box::new(One::new(socket)))
 }
 
 /// An event of a call on a socket, with the address in its record.
 fn event(engine: &mut Engine, serial: u64, call: u32, exit: i64, fd: u32, pid: u32, address: &str) {
+    event_at(engine, 0, serial, call, exit, fd, pid, address);
+}
+
+/// An accept on descriptor 3, so many milliseconds later, read at once. The engine's clock is a hundred times as fast.
+fn accept(engine: &mut Engine, machine: &One, serial: u64, address: &str) {
+    machine.0.lock().unwrap().1 = TIME + serial;
+    event_at(engine, serial, serial, ACCEPT, 9, 3, 7, address);
+}
+
+#[allow(clippy::too_many_arguments)]
+fn event_at(
+    engine: &mut Engine,
+    millis: u64,
+    serial: u64,
+    call: u32,
+    exit: i64,
+    fd: u32,
+    pid: u32,
+    address: &str,
+) {
     let address: SocketAddr = address.parse().unwrap();
     let SocketAddr::V4(address) = address else {
         panic!("IPv4 only")
@@ -66,13 +102,13 @@ fn event(engine: &mut Engine, serial: u64, call: u32, exit: i64, fd: u32, pid: u
         (1320, String::new()),
     ];
     for (kind, text) in texts {
-        let text = format!("audit({}.000:{serial}): {text}", TIME / 1000);
+        let text = format!("audit({}.{millis:03}:{serial}): {text}", TIME / 1000);
         let mut packet = u32::try_from(text.len()).unwrap().to_ne_bytes().to_vec();
         packet.extend(kind.to_ne_bytes());
         packet.extend([0; 10]);
         packet.extend(text.as_bytes());
-        engine.glance(&packet, 0);
-        engine.packet(&packet, 0);
+        engine.glance(&packet, millis * 100);
+        engine.packet(&packet, millis * 100);
     }
 }
 
@@ -147,16 +183,59 @@ fn a_descriptor_used_again_for_the_same_place_leaves_the_first_unknown() {
 
 #[test]
 fn a_listener_is_looked_at_once_and_gives_the_near_end() {
-    let mut engine = engine(Some((SERVER, None)));
+    let machine = One::new(Some(socket(1, SERVER, None)));
+    let mut engine = Engine::new(Settings::default(), Box::new(machine.clone()));
     for serial in 1..=50 {
-        event(&mut engine, serial, ACCEPT, 9, 3, 7, "127.0.0.1:5000");
+        accept(&mut engine, &machine, serial, "127.0.0.1:5000");
     }
+    let said = said(&mut engine);
+    // Before the first it was not known to listen: there the accepted socket itself is looked at.
+    assert_eq!(said[0].0, "unknown");
+    assert!(said[1..].iter().all(|(origin, _)| origin == "listener"));
     let shares = engine.shares();
-    assert_eq!((shares.looks, shares.accepts), (0, [50, 50]));
-    assert!(
-        said(&mut engine)
-            .iter()
-            .all(|(origin, _)| origin == "listener")
+    assert_eq!((shares.looks, shares.accepts), (1, [50, 49]));
+}
+
+#[test]
+fn a_listener_that_is_another_by_then_gives_nothing() {
+    let machine = One::new(Some(socket(1, SERVER, None)));
+    let mut engine = Engine::new(Settings::default(), Box::new(machine.clone()));
+    for serial in 1..=4 {
+        accept(&mut engine, &machine, serial, "127.0.0.1:5000");
+    }
+    // Seen when they are to be written.
+    machine.set(socket(2, "127.0.0.9:99", None));
+    let words: Vec<_> = (said(&mut engine).into_iter())
+        .map(|(word, _)| word)
+        .collect();
+    assert_eq!(words, ["unknown"; 4]);
+}
+
+#[test]
+fn a_listener_that_came_in_between_gives_only_what_comes_after() {
+    let machine = One::new(Some(socket(1, SERVER, None)));
+    let mut engine = Engine::new(Settings::default(), Box::new(machine.clone()));
+    for serial in 1..=2 {
+        accept(&mut engine, &machine, serial, "127.0.0.1:5000");
+    }
+    engine.tick(250);
+    // Closed, and opened again for another address, within the time that the first is believed.
+    machine.set(socket(2, "127.0.0.9:99", None));
+    for serial in 3..=4 {
+        accept(&mut engine, &machine, serial, "127.0.0.1:5001");
+    }
+    engine.tick(450);
+    for serial in 5..=6 {
+        accept(&mut engine, &machine, serial, "127.0.0.1:5002");
+    }
+    let words: Vec<_> = (said(&mut engine).into_iter())
+        .map(|(word, _)| word)
+        .collect();
+    assert_eq!(
+        words,
+        [
+            "unknown", "listener", "unknown", "unknown", "unknown", "listener"
+        ]
     );
 }
 

@@ -48,6 +48,8 @@ pub struct Wait {
     pub otherwise: Flow,
     /// What was found was told by the order of calls.
     pub by_order: bool,
+    /// The listening socket (SO_COOKIE) whose address this goes by: it counts if that socket still listens in the end.
+    pub listener: Option<u64>,
     /// A later event of the same kind on the descriptor leaves open whose socket was found.
     pub fragile: bool,
     /// It was found among the destroyed sockets.
@@ -60,6 +62,12 @@ pub struct Wait {
     pub ambiguous: bool,
     /// Until when it waits, by the clock of the engine.
     pub until: u64,
+}
+
+impl Wait {
+    fn goes_by_listener(&self) -> bool {
+        self.found.unwrap_or(self.otherwise).origin == Some(Origin::Listener)
+    }
 }
 
 #[derive(Debug)]
@@ -89,10 +97,9 @@ impl Waiting {
     /// An event on a descriptor: whatever waits with an answer from that descriptor may have found this one's socket.
     pub fn supersede(&mut self, call: &Call, remote: Option<SocketAddr>) {
         for (wait, _) in &mut self.lines {
-            if (wait.call.pid, wait.call.fd) != (call.pid, call.fd)
-                || wait.found.is_none()
-                || wait.by_order
-            {
+            // What a listening socket or the order of calls says does not come from this descriptor.
+            let by_look = (wait.found).is_some_and(|flow| flow.origin != Some(Origin::Listener));
+            if (wait.call.pid, wait.call.fd) != (call.pid, call.fd) || !by_look || wait.by_order {
                 continue;
             }
             let reopened = match call.role {
@@ -139,8 +146,14 @@ impl Waiting {
     pub fn destroyed(&mut self, socket: Destroyed, time: u64, now: u64) {
         let ends = (End::from(socket.local), End::from(socket.peer));
         let found = |wait: &Wait| {
-            wait.found
-                .is_some_and(|flow| (flow.source, flow.destination) == ends)
+            wait.found.is_some_and(|flow| {
+                let seen = if wait.call.role.is_inward() {
+                    (flow.destination, flow.source)
+                } else {
+                    (flow.source, flow.destination)
+                };
+                seen == ends
+            })
         };
         if let Some((wait, _)) = self.lines.iter_mut().find(|(wait, _)| found(wait)) {
             wait.is_gone = true;
@@ -173,6 +186,15 @@ impl Waiting {
         self.lines
             .iter()
             .any(|(wait, _)| wait.found.is_none() && self.groups.is_open(wait))
+    }
+
+    /// Whether events wait whose end a listening socket has not told: a destroyed socket may come to be wanted.
+    #[must_use]
+    pub fn wants_broadcasts(&self) -> bool {
+        let told = |flow: Flow| flow.origin == Some(Origin::Listener);
+        self.lines
+            .iter()
+            .any(|(wait, _)| !wait.found.is_some_and(told))
     }
 
     /// Whether a look at what came may answer something.
@@ -226,8 +248,13 @@ impl Waiting {
         }
     }
 
-    /// The lines that have waited long enough, oldest first.
-    pub fn over(&mut self, now: u64) -> Option<(Flow, OpenLine, Call)> {
+    /// The lines that have waited long enough, oldest first. `listens`: whether the listening socket of an accept still
+    /// does.
+    pub fn over(
+        &mut self,
+        now: u64,
+        listens: impl FnOnce(&Wait, u64) -> bool,
+    ) -> Option<(Flow, OpenLine, Call)> {
         while self.gone.front().is_some_and(|gone| gone.until <= now) {
             self.gone.pop_front();
         }
@@ -237,7 +264,15 @@ impl Waiting {
         if self.lines.front()?.0.until > now {
             return None;
         }
-        let (wait, line) = self.lines.pop_front()?;
+        let (mut wait, line) = self.lines.pop_front()?;
+        if wait.goes_by_listener()
+            && let Some(cookie) = wait.listener
+            && !listens(&wait, cookie)
+        {
+            wait.found = None;
+            let far = wait.remote.into();
+            wait.otherwise = flow(wait.call.role, End::default(), far, 0, Origin::Unknown);
+        }
         if self.lines.is_empty() && self.missed.is_empty() {
             self.groups = Groups::default();
         }
