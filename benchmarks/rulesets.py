@@ -29,7 +29,7 @@ from tsauditd.errors import TsauditdError
 from tsauditd.kernel import status as kernel
 
 PROJECT = Path(__file__).resolve().parent.parent
-SETS = ("people", "servers", "containers", "lean")
+SETS = ("people", "servers", "containers", "nodes", "lean")
 PERSON, SERVICE = ("tsabench", 54321), ("tsabweb", 54322)
 SUDOERS = Path("/etc/sudoers.d/tsauditd-bench")
 PORT, WEB_PORT = 2299, 2298

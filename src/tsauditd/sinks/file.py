@@ -62,14 +62,14 @@ class FileWriter:
 
     def write(self, lines: bytes, start: int) -> int:
         """See Writer. A line that was cut by a file's end begins anew in the next file."""
-        if self._regular:
-            if not self._in_place():
-                self._open()
-            if self._fresh:
-                start = lines.rfind(b"\n", 0, start) + 1
-            if self._due() and (start == 0 or lines[start - 1] == 0x0A):
-                self.rotate()
         try:
+            if self._regular:
+                if not self._in_place():
+                    self._open()
+                if self._fresh:
+                    start = lines.rfind(b"\n", 0, start) + 1
+                if self._due() and (start == 0 or lines[start - 1] == 0x0A):
+                    self.rotate()
             written = os.write(self._fd, memoryview(lines)[start:] if start else lines)
             if self._output.sync == "batch":
                 os.fdatasync(self._fd)
