@@ -4,9 +4,10 @@ auditd keeps the kernel's audit, its rules and audit.log; nothing of that is tou
 environment, sends it SIGHUP and SIGTERM when it gets them itself, and closes the input when it ends.
 """
 
+import contextlib
 import os
 import select
-import syslog
+import socket
 from collections.abc import Callable
 
 from tsauditd.config import Kernel
@@ -20,6 +21,9 @@ _INPUT = 0
 
 _LAST_WAIT_MS = 1000
 """How long the end of the input is waited for: a service manager ends auditd and its plugins at the same moment."""
+
+_DAEMON_WARNING = 3 << 3 | 4
+"""Facility and severity (RFC 3164, 4.1.1)."""
 
 
 class PluginInput:
@@ -41,6 +45,7 @@ class PluginInput:
         if config.rules != "none":
             say("kernel.rules is left to auditd, whose plugin this is")
         self.early: list[bytes] = []
+        self._lost = 0
         self._control: ControlSocket | None = None
         try:
             self._control = ControlSocket()
@@ -50,11 +55,13 @@ class PluginInput:
             self.close()
 
     def lost(self) -> int:
-        """Records that the kernel has lost since the start, as far as it may be asked. Raises TsauditdError."""
-        if self._control is None:
-            return 0
-        now = status(self._control).lost
-        return now - self._lost_before if now >= self._lost_before else now  # somebody has set it back to 0
+        """Records that the kernel has lost since the start, as far as it may be asked and answers."""
+        if self._control is not None:
+            with contextlib.suppress(TsauditdError):
+                now = status(self._control).lost
+                # Less: somebody has set it back to 0.
+                self._lost = now - self._lost_before if now >= self._lost_before else now
+        return self._lost
 
     def backlog(self) -> tuple[int, int]:
         """Records that wait in the kernel, and how many may. Raises TsauditdError."""
@@ -85,5 +92,10 @@ class PluginInput:
 
 
 def tell(line: str) -> None:
-    """Tells a line to the local syslog: the standard error of auditd's plugins is mostly /dev/null."""
-    syslog.syslog(syslog.LOG_DAEMON | syslog.LOG_WARNING, f"tsauditd: {visible(line, 1000)}")
+    """Tells a line to the local syslog: the standard error of auditd's plugins is mostly /dev/null.
+
+    Not by syslog(3), which would wait for a syslog daemon that does not read.
+    """
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.setblocking(False)
+        log.sendto(f"<{_DAEMON_WARNING}>tsauditd[{os.getpid()}]: {visible(line, 1000)}".encode(), "/dev/log")
