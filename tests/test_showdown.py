@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from showdown import figures, fleet, latency, page, publish, written
+from showdown import figures, fleet, latency, page, publish, tables, written
 from showdown.written import Delivered, Form
 
 RECORDS = b"""\
@@ -123,7 +123,7 @@ def test_the_results_are_those_of_the_run(result: Any) -> None:
 
 
 def test_every_aim_says_reached_missed_or_not_measured(result: Any) -> None:
-    said = figures.report(result)
+    said = tables.report(result)
     for aim in figures.AIMS:
         assert re.search(rf"^{re.escape(aim.what)}: .*(reached|MISSED|not measured)$", said, re.MULTILINE)
 
@@ -133,7 +133,7 @@ def test_the_report_stands_when_somebody_did_not_take_part(result: Any) -> None:
     for name in (figures.FLOOR, figures.AUDITD):
         del less["contenders"][name]
     less["works"] = {"web": result["works"]["web"]}
-    assert "not measured" in figures.report(less)
+    assert "not measured" in tables.report(less)
 
 
 def test_the_page_is_one_file_and_draws_what_was_measured(result: Any) -> None:

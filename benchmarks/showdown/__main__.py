@@ -17,7 +17,7 @@ from report import TSAUDITD, fail, machine, say, versions, write
 from rulesets import nginx, people, sshd
 from workload import HERE, compiled
 
-from showdown import contenders, extras, figures, offline, page, publish, work
+from showdown import contenders, extras, figures, offline, page, publish, tables, work
 from showdown.arena import turn
 from tsauditd.errors import TsauditdError
 
@@ -66,7 +66,7 @@ def main() -> int:
         fail(str(error))
     except KeyboardInterrupt:
         fail("interrupted; the kernel's audit is as it was", 130)
-    print(figures.report(result))
+    print(tables.report(result))
     written = write("showdown", result)
     if options.publish:
         publish.publish(result)

@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from showdown import figures
+from showdown import figures, tables
 from showdown.figures import Told, Value
 
 OURS_COLOUR, FLOOR_COLOUR, OTHER_COLOUR = "#0b7a4b", "#8a8f98", "#c2502e"
@@ -45,7 +45,7 @@ def page(result: Told) -> str:
     ]
     for title, said, drawn in _plots(result):
         parts.append(f"<h2>{_safe(title)}</h2><p>{_safe(said)}</p>{drawn}")
-    parts.append(f"<h2>All figures</h2><pre>{_safe(figures.report(result))}</pre>")
+    parts.append(f"<h2>All figures</h2><pre>{_safe(tables.report(result))}</pre>")
     return "\n".join(parts) + "</html>\n"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from showdown import figures, fleet
+from showdown import fleet, tables
 from showdown.figures import Told
 
 HERE = Path(__file__).resolve().parents[1]
@@ -24,7 +24,7 @@ def publish(result: Told) -> None:
 
 def results(result: Told) -> str:
     """The part of RESULTS.md that is a run's."""
-    return f"```\n{figures.report(result).strip()}\n```\n"
+    return f"```\n{tables.report(result).strip()}\n```\n"
 
 
 def fleets(result: Told) -> str:

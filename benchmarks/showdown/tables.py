@@ -1,0 +1,198 @@
+"""The figures of a run as tables for people."""
+
+from __future__ import annotations
+
+from report import heading, spread, table, verdict
+
+from showdown.figures import (
+    FLOOR,
+    Told,
+    busy_percent,
+    bytes_an_event,
+    counted,
+    cpu_us,
+    cpu_us_a_request,
+    each,
+    idle,
+    kauditd_us,
+    latency,
+    middle,
+    peak_mb,
+    requests_a_second,
+    text,
+    took_ms,
+    verdicts,
+    wakeups,
+    wall_s,
+)
+
+
+def report(result: Told) -> str:
+    """All tables."""
+    them = result["contenders"]
+    parts = [heading("showdown", result["machine"], result["versions"])]
+    parts.append(f"medians [least, most] of rounds: {result['rounds']}\n")
+    if result["quick"]:
+        parts.append("QUICK: a tenth of the work, these figures mean nothing\n")
+    parts += [f"{name}: {one['what']}\n" for name, one in them.items()]
+    parts += [f"{name}: LEFT OUT: {why}\n" for name, why in result["missing"].items()]
+    parts += ["\n", *(f"{part}\n" for part in _tables(result))]
+    if count := result.get("instructions"):
+        parts.append(f"instructions of convert for an event of the sparse log (callgrind): {count:,.0f}\n")
+    for name, one in result.get("offline", {}).items():
+        if why := one.get("left_out"):
+            parts.append(f"offline, {name}: LEFT OUT: {why}\n")
+    for aim, value in verdicts(result):
+        line = "not measured" if value is None else verdict("", value, aim.aim, most=aim.most)[2:]
+        parts.append(f"{aim.what}: {line}\n")
+    load = ", ".join(f"{value:.2f}" for value in result["load_average_after"])
+    parts.append(f"load average after: {load}\n")
+    return "".join(parts)
+
+
+def _tables(result: Told) -> list[str]:
+    them, works = result["contenders"], result["works"]
+    shown = [_web(them, works["web"])] if "web" in works else []
+    shown += [_storm(them, name, works[name]) for name in ("open", "exec", "connect") if name in works]
+    if "build" in works:
+        shown.append(_build(them, works["build"]))
+    if any("idle" in told for told in them.values()):
+        shown += [_once(them), _burst(them)]
+    return shown
+
+
+def _web(them: dict[str, Told], what: str) -> str:
+    rows = [
+        [
+            name,
+            spread(each(told, "web", requests_a_second), 0),
+            text(middle(told, "web", took_ms("p50"))),
+            text(middle(told, "web", took_ms("p99"))),
+            text(middle(told, "web", cpu_us_a_request)),
+            text(middle(told, "web", busy_percent), 0),
+            right(told, "web"),
+            total(told, "web", "lost"),
+            most(told, "web", "backlog_most"),
+            total(told, "web", "backlog_waits"),
+        ]
+        for name, told in them.items()
+    ]
+    head = [
+        "web server",
+        "requests/s",
+        "p50 ms",
+        "p99 ms",
+        "CPU us/req",
+        "CPU %",
+        "right",
+        "lost",
+        "backlog",
+        "waits",
+    ]
+    return f"{what}\n{table(head, rows)}"
+
+
+def _storm(them: dict[str, Told], work: str, what: str) -> str:
+    floor = middle(them[FLOOR], work, cpu_us) if FLOOR in them else None
+    rows = []
+    for name, told in them.items():
+        cost = middle(told, work, cpu_us)
+        rows.append([
+            name,
+            spread(each(told, work, cpu_us)) if cost else "-",
+            text(cost / floor if cost and floor else None),
+            text(middle(told, work, kauditd_us)),
+            text(middle(told, work, wall_s)),
+            text(middle(told, work, took_ms("p50")), 3),
+            text(middle(told, work, took_ms("p99")), 3),
+            right(told, work),
+            total(told, work, "lost"),
+            most(told, work, "backlog_most"),
+            total(told, work, "backlog_waits"),
+            text(middle(told, work, wakeups) if cost else None),
+        ])  # fmt: skip
+    head = [
+        work, "CPU us/event", "/floor", "kauditd", "wall s", "p50 ms", "p99 ms", "right", "lost", "backlog", "waits",
+        "wake-ups",
+    ]  # fmt: skip
+    return f"{what}\n{table(head, rows)}"
+
+
+def _build(them: dict[str, Told], what: str) -> str:
+    rows = [
+        [
+            name,
+            spread(each(told, "build", wall_s)),
+            text(middle(told, "build", lambda one: one["cpu_ns"] / 1e6) or None, 0),
+            text(middle(told, "build", lambda one: counted(one) if one["delivered"] else None), 0),
+            total(told, "build", "lost"),
+        ]
+        for name, told in them.items()
+    ]
+    return f"{what}\n{table(['build', 'wall s', 'CPU ms', 'events', 'lost'], rows)}"
+
+
+def _once(them: dict[str, Told]) -> str:
+    rows = []
+    for name, told in them.items():
+        if "idle" not in told:
+            continue
+        size = middle(told, "open", bytes_an_event)
+        share = told.get("compressed")
+        rows.append([
+            name,
+            text(idle(told, "wakeups_a_second"), 1),
+            text(idle(told, "cpu_ms_a_second")),
+            text(idle(told, "resident_mb"), 1),
+            text(peak_mb(told), 1),
+            *(text(latency(told, when, at), 1) for when in ("rest", "storm") for at in (0.5, 0.99)),
+            text(told.get("calls_per_event")),
+            text(size, 0),
+            text(size * share if size and share else None, 0),
+        ])  # fmt: skip
+    head = [
+        "once", "wake-ups/s", "CPU ms/s", "rest MB", "peak MB", "rest p50 ms", "p99", "storm p50 ms", "p99",
+        "calls/event", "bytes/event", "zstd",
+    ]  # fmt: skip
+    return table(head, rows)
+
+
+def _burst(them: dict[str, Told]) -> str:
+    rows = []
+    for name, told in them.items():
+        if not (one := told.get("burst")):
+            continue
+        kept = one.get("delivered")
+        rows.append([
+            name,
+            f"{one['events']:,}",
+            f"{one['lost_records']:,}",
+            f"{kept['events']:,}" if kept else "-",
+            "never" if one["recovered_s"] is None else f"{one['recovered_s']:.1f}",
+        ])  # fmt: skip
+    head = ["reader stopped, burst", "events", "records lost", "events kept", "s to rest"]
+    return table(head, rows)
+
+
+def right(told: Told, work: str) -> str:
+    """Events that came out and say what happened, in percent of those that were made: of the worst round."""
+    shares = each(
+        told,
+        work,
+        lambda one: (
+            one["delivered"]["correct"] / one["events"] if one["delivered"] and one["events"] else None
+        ),
+    )
+    if not shares:
+        return "-"
+    return "all" if min(shares) == 1 else f"{100 * min(shares):.2f} %"
+
+
+def total(told: Told, work: str, name: str) -> str:
+    """A counter over all rounds."""
+    return f"{sum(one[work][name] for one in told['rounds']):,}"
+
+
+def most(told: Told, work: str, name: str) -> str:
+    """The most of all rounds."""
+    return f"{max(one[work][name] for one in told['rounds']):,}"
