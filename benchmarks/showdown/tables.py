@@ -170,7 +170,7 @@ def _burst(them: dict[str, Told]) -> str:
             f"{kept['events']:,}" if kept else "-",
             "never" if one["recovered_s"] is None else f"{one['recovered_s']:.1f}",
         ])  # fmt: skip
-    head = ["reader stopped, burst", "events", "records lost", "events kept", "s to rest"]
+    head = ["reader stopped, burst", "events", "lost", "events kept", "s to rest"]
     return table(head, rows)
 
 
