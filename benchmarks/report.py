@@ -68,9 +68,14 @@ def heading(title: str, about: dict[str, Any], tools: dict[str, str]) -> str:
         ", ".join(f"{name}: {version}" for name, version in tools.items()),
         f"load average before: {load}",
     ]
-    if about["load_average"][0] > BUSY * about["processors"]:
+    if busy(about):
         lines.append("THE MACHINE IS BUSY with other work: repeat this when it is quiet")
     return "\n".join(lines) + "\n"
+
+
+def busy(about: dict[str, Any]) -> bool:
+    """Whether the machine had so much other work that figures are not to be trusted."""
+    return bool(about["load_average"][0] > BUSY * about["processors"])
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from report import busy
+
 from showdown import fleet, tables
 from showdown.figures import Told
 
