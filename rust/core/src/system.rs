@@ -115,8 +115,9 @@ pub trait System {
     fn socket(&mut self, _pid: u32, _fd: u32, _ask: Ask) -> Option<Socket> {
         None
     }
-    /// How many records the kernel has lost so far.
-    fn losses(&mut self) -> Option<u64> {
+    /// How many records the kernel had lost when it was last asked, and the time of that, which must be after a moment
+    /// to tell of it. Asks again at `now`, and waits for the answer only if told to.
+    fn losses(&mut self, _now: u64, _waits: bool) -> Option<(u64, u64)> {
         None
     }
     /// Milliseconds since the epoch, by the clock that stamps the records (CLOCK_REALTIME_COARSE).

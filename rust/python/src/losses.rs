@@ -9,13 +9,17 @@ use crate::system::{check, wait};
 const GET: u16 = 1000;
 const HEADER: usize = 16;
 const LOST: usize = HEADER + 24;
-/// An answer comes from a thread that the kernel starts for it, in milliseconds at most.
-const PATIENCE_MS: i32 = 20;
+/// An answer comes from a thread that the kernel starts for it, in milliseconds at most where it is waited for.
+const PATIENCE_MS: i32 = 200;
 
 /// The socket.
 pub struct Losses {
     socket: OwnedFd,
     sequence: u32,
+    /// When the question was asked that is not answered yet.
+    asked: Option<u64>,
+    /// The last answer, and when its question was asked.
+    last: Option<(u64, u64)>,
 }
 
 impl Losses {
@@ -32,11 +36,28 @@ impl Losses {
         Ok(Self {
             socket,
             sequence: 0,
+            asked: None,
+            last: None,
         })
     }
 
-    /// The count, or `None` where the kernel does not say it (CAP_AUDIT_CONTROL).
-    pub fn count(&mut self) -> Option<u64> {
+    /// The last count and when it was asked for; asks again at `now`, and waits for that answer if told to. `None`
+    /// where the kernel does not say it (CAP_AUDIT_CONTROL).
+    pub fn count(&mut self, now: u64, waits: bool) -> Option<(u64, u64)> {
+        if waits {
+            self.asked = None; // an answer to that would be too old
+        }
+        self.receive();
+        if self.asked.is_none() {
+            self.ask(now);
+        }
+        if waits && wait_for(&self.socket) {
+            self.receive();
+        }
+        self.last
+    }
+
+    fn ask(&mut self, now: u64) {
         self.sequence = self.sequence.wrapping_add(1);
         let mut request = [0_u8; HEADER];
         request[..4].copy_from_slice(&(HEADER as u32).to_ne_bytes());
@@ -53,7 +74,11 @@ impl Losses {
                 0,
             )
         };
-        check(sent as libc::c_int).ok()?;
+        self.asked = (sent >= 0).then_some(now);
+    }
+
+    /// Reads the answers that are there.
+    fn receive(&mut self) {
         let mut reply = [0_u8; 256];
         loop {
             // SAFETY: the kernel writes at most the bytes of `reply`.
@@ -66,20 +91,18 @@ impl Losses {
                 )
             };
             let Ok(length) = usize::try_from(length) else {
-                if io::Error::last_os_error().raw_os_error() != Some(libc::EAGAIN)
-                    || !wait_for(&self.socket)
-                {
-                    return None;
-                }
-                continue;
+                return;
             };
-            let is_ours = reply[8..12] == self.sequence.to_ne_bytes();
-            if is_ours && length >= LOST + 4 && reply[4..6] == GET.to_ne_bytes() {
-                let lost = reply[LOST..LOST + 4].first_chunk()?;
-                return Some(u32::from_ne_bytes(*lost).into());
+            if reply[8..12] != self.sequence.to_ne_bytes() {
+                continue;
             }
-            if is_ours {
-                return None; // an error
+            if let (Some(asked), GET) =
+                (self.asked.take(), u16::from_ne_bytes([reply[4], reply[5]]))
+                && let Some(lost) = reply
+                    .get(LOST..length.max(LOST))
+                    .and_then(<[u8]>::first_chunk)
+            {
+                self.last = Some((u32::from_ne_bytes(*lost).into(), asked));
             }
         }
     }

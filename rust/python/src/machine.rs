@@ -85,8 +85,8 @@ impl System for Machine {
         self.sockets.as_mut()?.look(pid, fd, ask)
     }
 
-    fn losses(&mut self) -> Option<u64> {
-        self.losses.as_mut()?.count()
+    fn losses(&mut self, now: u64, waits: bool) -> Option<(u64, u64)> {
+        self.losses.as_mut()?.count(now, waits)
     }
 
     fn time(&mut self) -> u64 {

@@ -22,8 +22,8 @@ use crate::system::{check, epoch_of_monotonic, monotonic_ns};
 const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 /// Processors whose samples are read; a list as in "0-3,8".
 const PROCESSORS: &str = "/sys/devices/system/cpu/online";
-/// A ring, in bytes: a power of two pages. Some 1,700 samples.
-const RING: usize = 256 << 10;
+/// A ring, in bytes: a power of two pages. Some 3,500 samples; perf_event_mlock_kb is 516 by default.
+const RING: usize = 512 << 10;
 /// How often it is looked whether there are other processors, in milliseconds.
 const RECHECK_MS: u64 = 1_000;
 

@@ -92,7 +92,7 @@ impl Endpoints {
 
     /// The tracepoints tell of all connections from now on. `time`: milliseconds since the epoch.
     pub fn begin_trace(&mut self, time: u64, system: &mut dyn System) {
-        self.lost = (system.losses(), 0);
+        self.lost = (system.losses(self.now, true).map(|(lost, _)| lost), 0);
         let mut trace = Trace::default();
         trace.begin(nanoseconds(time));
         self.trace = Some(trace);

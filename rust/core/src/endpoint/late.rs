@@ -6,6 +6,10 @@ use crate::endpoint::waiting::{PATIENCE, Wait};
 use crate::endpoint::{Endpoints, destroyed};
 use crate::system::System;
 
+/// How long the kernel may take to say what it has lost, and how often it is looked for that, in milliseconds.
+const ANSWER: u64 = 1_000;
+const AGAIN: u64 = 2;
+
 impl Endpoints {
     /// Keeps the line of an event whose ends are known in a moment. Returns the oldest when there are too many.
     pub fn keep(&mut self, wait: Wait, line: OpenLine) -> Option<(Flow, OpenLine)> {
@@ -14,15 +18,24 @@ impl Endpoints {
 
     /// The next line whose ends are known, or will not be. Call it with everything received that was there.
     pub fn over(&mut self, now: u64, system: &mut dyn System) -> Option<(Flow, OpenLine)> {
-        // What was lost before the line was kept must have been counted after.
         if let Some(kept) = self.waiting.kept_by_order(now)
             && kept >= self.lost.1
         {
-            let lost = system.losses();
-            if lost.is_none() || lost != self.lost.0 {
-                self.uncertain(system.time());
+            // What was lost before the line was kept must have been counted after.
+            let ends = now == u64::MAX;
+            match system.losses(now, ends) {
+                Some((lost, asked)) if asked > kept => {
+                    if Some(lost) != self.lost.0 {
+                        self.uncertain(system.time());
+                    }
+                    self.lost = (Some(lost), asked);
+                }
+                _ if !ends && now < kept + ANSWER => {
+                    self.waiting.put_off(now + AGAIN);
+                    return None;
+                }
+                _ => self.waiting.doubt_order(),
             }
-            self.lost = (lost, now);
         }
         let kept = &mut self.kept;
         let (flow, line, call) = self.waiting.over(now, |wait, cookie| {

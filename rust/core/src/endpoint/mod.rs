@@ -181,6 +181,7 @@ impl Endpoints {
             is_gone: false,
             group: None,
             ambiguous: !role.opens(),
+            kept: self.now,
             until: self.now + PATIENCE,
         };
         if listener.is_some() && near.whole().is_some() && far.whole().is_some() {

@@ -60,7 +60,9 @@ pub struct Wait {
     pub group: Option<usize>,
     /// No destroyed socket can be told to be its.
     pub ambiguous: bool,
-    /// Until when it waits, by the clock of the engine.
+    /// Since when it waits, and until when, by the clock of the engine.
+    pub kept: u64,
+    /// See `kept`.
     pub until: u64,
 }
 
@@ -115,6 +117,13 @@ impl Waiting {
         }
     }
 
+    /// The next line is over later.
+    pub fn put_off(&mut self, until: u64) {
+        if let Some((wait, _)) = self.lines.front_mut() {
+            wait.until = until;
+        }
+    }
+
     /// The order of calls tells nothing.
     pub fn doubt_order(&mut self) {
         for (wait, _) in &mut self.lines {
@@ -131,7 +140,7 @@ impl Waiting {
     pub fn kept_by_order(&self, now: u64) -> Option<u64> {
         let (wait, _) = self.lines.front()?;
         let told = wait.until <= now && wait.by_order && wait.found.is_some();
-        told.then(|| wait.until.saturating_sub(PATIENCE))
+        told.then_some(wait.kept)
     }
 
     /// Keeps a line. Returns the oldest when there are too many.
