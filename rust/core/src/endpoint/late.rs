@@ -7,7 +7,7 @@ use crate::endpoint::{Endpoints, destroyed};
 use crate::system::System;
 
 /// How long the kernel may take to say what it has lost, and how often it is looked for that, in milliseconds.
-const ANSWER: u64 = 1_000;
+const ANSWER: u64 = 100;
 const AGAIN: u64 = 2;
 
 impl Endpoints {
