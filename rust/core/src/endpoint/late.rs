@@ -2,7 +2,7 @@
 
 use crate::ecs::OpenLine;
 use crate::endpoint::flow::{Flow, Origin};
-use crate::endpoint::waiting::{PATIENCE, Wait};
+use crate::endpoint::waiting::Wait;
 use crate::endpoint::{Endpoints, destroyed};
 use crate::system::System;
 
@@ -40,8 +40,7 @@ impl Endpoints {
         let kept = &mut self.kept;
         let (flow, line, call) = self.waiting.over(now, |wait, cookie| {
             let place = (wait.call.pid, wait.call.given);
-            let since = wait.until.saturating_sub(PATIENCE);
-            kept.listens_still(place, cookie, since, now, system)
+            kept.listens_still(place, cookie, wait.kept, now, system)
         })?;
         if !matches!(flow.origin, Some(Origin::Unknown | Origin::Event)) {
             self.kept.flow((call.pid, call.fd), flow, now);
