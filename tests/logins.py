@@ -136,6 +136,8 @@ def door() -> Iterator[Door]:
         Path("/run/sshd").mkdir(exist_ok=True)
         try:
             for space in (_SERVER, _CLIENT):
+                if Path("/run/netns", space).exists():  # left by a run that was killed
+                    _do("ip", "netns", "del", space)
                 _do("ip", "netns", "add", space)
             _do(*f"ip link add tsa-0 netns {_SERVER} type veth peer name tsa-1 netns {_CLIENT}".split())
             for space, address, link in ((_SERVER, HERE, "tsa-0"), (_CLIENT, THERE, "tsa-1")):

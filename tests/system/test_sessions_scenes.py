@@ -114,8 +114,11 @@ def test_a_background_job_outlives_the_logout(scene: Scene) -> None:
     with scene.sshd.terminal("alice") as terminal:
         terminal.type(f"nohup sh -c 'cat {gate}; whoami' >/dev/null 2>&1 &")
         terminal.leave()
-    (view,) = scene.views()
-    assert view.session["state"] == "open"
+    wait_until(
+        lambda: any(row["kind"] == "logout" for view in scene.views() for row in view.rows.values()),
+        "the logout",
+    )
+    assert [view.session["state"] for view in scene.views()] == ["open"]
     let_go(gate)
     (view,) = scene.ended(1)
     assert lines(view) == [
