@@ -134,9 +134,10 @@ def test_a_background_job_outlives_the_logout(scene: Scene) -> None:
 
 def test_tmux_outlives_the_logout(scene: Scene) -> None:
     gate = pipe(scene.place, "gate")
-    script = f"cat {gate}; whoami; true"
+    script = f": >{scene.place}/ready; cat {gate}; whoami; true"
     with scene.sshd.terminal("alice") as terminal:
         terminal.type(f"tmux -S {scene.place}/socket new-session -d '{script}'")
+        wait_until((scene.place / "ready").exists, "tmux runs its command")
         terminal.leave()
     let_go(gate)
     (view,) = scene.ended(1)
