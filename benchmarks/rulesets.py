@@ -180,6 +180,7 @@ def measured(rules: Path, work: dict[str, Callable[[], None]], directory: Path) 
             [TSAUDITD, "run", "-c", config, "--rules", rules, "--output", output], stderr=errors
         )
         try:
+            lost_before = kernel.status(control).lost
             wait_until_it_reads(control, process, directory)
             wait_for(lambda: kernel.status(control).enabled == 1, "rules to be loaded")
             for name, act in work.items():
@@ -190,7 +191,7 @@ def measured(rules: Path, work: dict[str, Callable[[], None]], directory: Path) 
                 with output.open("rb") as lines:
                     lines.seek(start)
                     costs[name] = cost(lines.read())
-            if lost := kernel.status(control).lost:
+            if lost := kernel.status(control).lost - lost_before:
                 raise TsauditdError(f"{lost} records were lost: nothing can be said")
         finally:
             end(process)
