@@ -213,7 +213,10 @@ impl Table {
             // In a container the number would be the container's own.
             Turn::Fork(pid) if entry.container.is_none() => {
                 let key = (entry.key.0, pid);
-                let lineage = Lineage::of(entry);
+                let lineage = Lineage {
+                    time: Some(time),
+                    ..Lineage::of(entry)
+                };
                 self.births.add(key, lineage);
             }
             _ => {}

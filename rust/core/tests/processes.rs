@@ -604,3 +604,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_was_gone_before_it_was_looked_at_is_known_from_its_birth() {
+    let running = Running::default();
+    running.start(20, 200, 1, 20, "/bin/daemon start", "0::/\n");
+    let mut host = Host1::live(&running);
+    host.exec(1, 20, "/bin/daemon start");
+    // A double fork: both are gone when their events come, and the second was taken up by the first process.
+    host.call(57, 30, 1, 20, "/bin/daemon", 7);
+    let leader = host.call(112, 30, 20, 30, "/bin/daemon", 7);
+    assert_eq!(leader["process"]["session_leader"]["pid"], 30);
+    host.call(57, 31, 20, 30, "/bin/daemon", 7);
+    host.call(231, 0, 20, 30, "/bin/daemon", 7);
+    let last = host.open(1, 31, "/bin/daemon");
+    assert_eq!(last["process"]["args"][1], "start");
+    assert_eq!(last["process"]["session_leader"]["pid"], 30);
+    assert!(last["process"]["start"].is_string());
+}

@@ -23,6 +23,8 @@ impl Table {
     ) -> usize {
         let parent = seen.parent.or(stat.map(|stat| stat.parent));
         let born = self.births.take(key, seen.parent);
+        let birth = born.as_ref().and_then(|lineage| lineage.time);
+        let bearer = born.as_ref().and_then(|lineage| lineage.parent.clone());
         let lineage = match born {
             Some(mut lineage) => {
                 // Whoever took it up is its parent now.
@@ -46,31 +48,41 @@ impl Table {
         };
         let facts = Facts {
             pid: key.1,
-            start: stat.map(|stat| stat.start),
+            start: stat.map(|stat| stat.start).or(birth),
             entity: self.entities.name(seen.node.0, key.1, since),
             executable,
             name,
             directory: seen.directory,
         };
-        let before = lineage.parent.clone();
-        let program = self.program(facts, seen, stat, before.as_deref(), system);
+        let before = bearer.or_else(|| lineage.parent.clone());
+        let program = self.program(
+            facts,
+            seen,
+            stat,
+            (before.as_deref(), birth.is_some()),
+            system,
+        );
         let slot = self.slots.put(Entry {
             parent_pid: parent.unwrap_or_default(),
             login: seen.login,
             terminal: seen.terminal,
             ..Entry::new(key, Arc::new(program), lineage, stat, self.now)
         });
-        self.settle(slot, stat.map(|stat| stat.session), 0, system);
+        let leader = match seen.turn {
+            Turn::Session => Some(seen.pid),
+            _ => stat.map(|stat| stat.session),
+        };
+        self.settle(slot, leader, 0, system);
         slot
     }
 
-    /// The program that an event shows. `before`: what the process ran until then, or its parent.
+    /// The program that an event shows. `before`: what the one ran that started it, and whether that was seen.
     fn program(
         &mut self,
         facts: Facts<'_>,
         seen: &Seen<'_>,
         stat: Option<Stat>,
-        before: Option<&Program>,
+        (before, born): (Option<&Program>, bool),
         system: &mut dyn System,
     ) -> Program {
         if let Some(arguments) = seen.arguments {
@@ -82,10 +94,6 @@ impl Table {
                 &self.held,
             );
         }
-        let asked = stat.and_then(|_| system.arguments(facts.pid));
-        if let Some(text) = asked.filter(|text| !text.is_empty()) {
-            return Program::of_line(facts, text, &mut self.clock, &self.held);
-        }
         // A child runs what its parent does until it is seen to run something else.
         let same = before.filter(|before| {
             self.sees_programs
@@ -93,6 +101,14 @@ impl Table {
                 && *before.executable == *facts.executable
                 && *before.name == *facts.name
         });
+        // What /proc tells of it may be what it runs since.
+        if let Some(before) = same.filter(|_| born) {
+            return Program::like(facts, before, &mut self.clock, &self.held);
+        }
+        let asked = stat.and_then(|_| system.arguments(facts.pid));
+        if let Some(text) = asked.filter(|text| !text.is_empty()) {
+            return Program::of_line(facts, text, &mut self.clock, &self.held);
+        }
         match same {
             Some(before) => Program::like(facts, before, &mut self.clock, &self.held),
             None => {
@@ -122,7 +138,7 @@ impl Table {
             name: seen.name,
             directory: seen.directory,
         };
-        let program = Arc::new(self.program(facts, seen, stat, None, system));
+        let program = Arc::new(self.program(facts, seen, stat, (None, false), system));
         if let Some(entry) = self.slots.get_mut(slot) {
             entry.program = program;
             entry.version = 0;

@@ -13,6 +13,8 @@ use crate::process::{Cage, Entry, Session};
 /// What a child has from its parent at its birth.
 #[derive(Debug, Clone, Default)]
 pub struct Lineage {
+    /// When it was born, in milliseconds since the epoch, if that was seen.
+    pub time: Option<u64>,
     /// The parent's program.
     pub parent: Option<Arc<Program>>,
     /// The leader of the session.

@@ -7,10 +7,12 @@ use crate::process::Entry;
 /// Processes of one host: the number of its name (0 for the host itself) and the pid.
 pub type Key = (u64, u32);
 
-/// Entries in places; an entry moves when another one is forgotten.
+/// Entries in places, in which they stay until they are forgotten.
 #[derive(Debug, Default)]
 pub struct Slots {
-    entries: Vec<Entry>,
+    entries: Vec<Option<Entry>>,
+    /// The places of those that were forgotten.
+    free: Vec<usize>,
     places: HashMap<Key, usize>,
     hand: usize,
 }
@@ -19,7 +21,7 @@ impl Slots {
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.places.len()
     }
 
     /// Where a process is.
@@ -31,66 +33,98 @@ impl Slots {
     /// The process in a place.
     #[must_use]
     pub fn get(&self, slot: usize) -> Option<&Entry> {
-        self.entries.get(slot)
+        self.entries.get(slot)?.as_ref()
     }
 
     /// The process in a place.
     #[must_use]
     pub fn get_mut(&mut self, slot: usize) -> Option<&mut Entry> {
-        self.entries.get_mut(slot)
+        self.entries.get_mut(slot)?.as_mut()
     }
 
     /// Puts a process where the one with its key was, or in a place of its own.
     pub fn put(&mut self, entry: Entry) -> usize {
-        if let Some(slot) = self.find(entry.key)
-            && let Some(place) = self.entries.get_mut(slot)
-        {
-            *place = entry;
-            return slot;
-        }
-        let slot = self.entries.len();
+        let slot = match self.find(entry.key) {
+            Some(slot) => slot,
+            None => self.free.pop().unwrap_or(self.entries.len()),
+        };
         self.places.insert(entry.key, slot);
-        self.entries.push(entry);
+        match self.entries.get_mut(slot) {
+            Some(place) => *place = Some(entry),
+            None => self.entries.push(Some(entry)),
+        }
         slot
     }
 
-    /// Forgets one: the first in turn that was not used since it was last passed over (second chance).
+    /// Forgets one: the first in turn that was not used since it was last passed over (second chance). Whoever comes
+    /// into its place has its turn after all others.
     pub fn forget_one(&mut self) {
         // The second round at the latest finds one.
         for _ in 0..=2 * self.entries.len() {
             if self.hand >= self.entries.len() {
                 self.hand = 0;
             }
-            match self.entries.get_mut(self.hand) {
-                Some(entry) if entry.used => entry.used = false,
-                Some(_) => break,
-                None => return,
-            }
+            let slot = self.hand;
             self.hand += 1;
+            match self.get_mut(slot) {
+                Some(entry) if entry.used => entry.used = false,
+                Some(_) => return self.remove(slot),
+                None => {}
+            }
         }
-        self.remove(self.hand);
     }
 
     /// Forgets those of one host.
     pub fn forget_host(&mut self, node: u64) {
-        let mut slot = 0;
-        while let Some(entry) = self.entries.get(slot) {
-            if entry.key.0 == node {
+        for slot in 0..self.entries.len() {
+            if self.get(slot).is_some_and(|entry| entry.key.0 == node) {
                 self.remove(slot);
-            } else {
-                slot += 1;
             }
         }
     }
 
     fn remove(&mut self, slot: usize) {
-        if slot >= self.entries.len() {
-            return;
+        if let Some(gone) = self.entries.get_mut(slot).and_then(Option::take) {
+            self.places.remove(&gone.key);
+            self.free.push(slot);
         }
-        let gone = self.entries.swap_remove(slot);
-        self.places.remove(&gone.key);
-        if let Some(moved) = self.entries.get(slot) {
-            self.places.insert(moved.key, slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::Slots;
+    use crate::json::Clock;
+    use crate::process::Entry;
+    use crate::process::lineage::Lineage;
+    use crate::process::program::{Facts, Held, Program};
+
+    fn entry(pid: u32) -> Entry {
+        let facts = Facts {
+            pid,
+            start: None,
+            entity: [b'-'; 16],
+            executable: b"/bin/a",
+            name: b"a",
+            directory: b"",
+        };
+        let program = Program::of_line(facts, b"a\0", &mut Clock::default(), &Held::default());
+        Entry::new((0, pid), Arc::new(program), Lineage::default(), None, 0)
+    }
+
+    #[test]
+    fn whoever_came_last_is_not_the_next_to_be_forgotten() {
+        let mut slots = Slots::default();
+        for pid in 0..1_000 {
+            while slots.len() >= 64 {
+                slots.forget_one();
+            }
+            slots.put(entry(pid));
+            for recent in pid.saturating_sub(16)..=pid {
+                assert!(slots.find((0, recent)).is_some(), "{recent} at {pid}");
+            }
         }
     }
 }
