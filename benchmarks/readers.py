@@ -90,11 +90,12 @@ def _floor_delivered(directory: Path, _path: str) -> Delivered:
     return Delivered(None, None, json.loads(counted)["packets"] // PACKETS)
 
 
-def tsauditd(directory: Path, output: Path) -> list[str]:
+def tsauditd(directory: Path, output: Path, more: str = "") -> list[str]:
     # The defaults, whatever this machine's own configuration says.
     configuration = directory / "tsauditd.toml"
     configuration.write_text(
-        f"[kernel]\nbacklog_limit = {BACKLOG_LIMIT}\nreceive_buffer = {RECEIVE_BUFFER}\n", encoding="ascii"
+        f"[kernel]\nbacklog_limit = {BACKLOG_LIMIT}\nreceive_buffer = {RECEIVE_BUFFER}\n{more}",
+        encoding="ascii",
     )
     return [str(TSAUDITD), "run", "-c", str(configuration), "--rules", "none", "--output", str(output)]
 
@@ -121,6 +122,21 @@ def _tsauditd_delivered(directory: Path, path: str) -> Delivered:
             whole = "title" in process and "working_directory" in process and event["auditd"]["paths"]
             complete += bool(whole and "incomplete" not in event.get("tsauditd", {}))
     return Delivered(len(serials), complete, tsauditd_counted(directory, path).own)
+
+
+WITH_CONTEXT, WITHOUT_CONTEXT = "tsauditd", "tsauditd, events.context = false"
+
+
+def context_readers() -> list[Reader]:
+    """tsauditd with all that it tells of an event, and with what the records say alone."""
+
+    def command(more: str) -> Callable[[Path], list[str]]:
+        return lambda at: tsauditd(at, at / "events.json", more)
+
+    return [
+        Reader(WITH_CONTEXT, command(""), _tsauditd_delivered),
+        Reader(WITHOUT_CONTEXT, command("[events]\ncontext = false\n"), _tsauditd_delivered),
+    ]
 
 
 def auditd(directory: Path, log_format: str) -> list[str]:

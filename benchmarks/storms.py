@@ -1,4 +1,4 @@
-"""An exec storm beside auditd and beside auditd with laurel: CPU nanoseconds an event, by the kernel's own account.
+"""An exec storm beside auditd and auditd with laurel, an open() storm with context and without: CPU an event.
 
 Takes the audit pid, so it needs root, and auditing that nobody else uses. See docs/benchmarks.md.
 """
@@ -13,14 +13,17 @@ from pathlib import Path
 
 from beside import ENRICHED, OURS, WITH_LAUREL, missing, readers
 from borrowed import borrowed_audit
-from readers import BACKLOG_LIMIT
+from readers import BACKLOG_LIMIT, WITH_CONTEXT, WITHOUT_CONTEXT, context_readers
 from report import TSAUDITD, fail, heading, machine, median, spread, table, verdict, versions, write
-from workload import EXECS, Bench, Run, whole
+from workload import EXECS, OPENS, Bench, Run, whole
 
 from tsauditd.errors import TsauditdError
 
 LAUREL_AIM = 8.0
 """At least so many times less than auditd with laurel."""
+
+CONTEXT_AIM = 1.15
+"""At most so many times what open() costs without context."""
 
 
 def main() -> int:
@@ -43,6 +46,9 @@ def main() -> int:
             bench = Bench(Path(directory), options.events, EXECS)
             with borrowed_audit(BACKLOG_LIMIT) as control:
                 runs = bench.rounds(control, readers(), options.rounds)
+            opening = Bench(Path(directory), options.opens, OPENS)
+            with borrowed_audit(BACKLOG_LIMIT) as control:
+                opens = opening.rounds(control, context_readers(), options.rounds)
     except TsauditdError as error:
         fail(str(error))
     except KeyboardInterrupt:
@@ -53,14 +59,17 @@ def main() -> int:
         "events": options.events,
         "rounds": options.rounds,
         "load_average_after": list(os.getloadavg()),
+        "opens": {name: [asdict(run) for run in each] for name, each in opens.items()},
         "readers": {name: [asdict(run) for run in each] for name, each in runs.items()},
     }
     print(heading(f"one event for each of {options.events:,} programs run", about, tools))
     print(report(runs, options.events))
+    print(opens_report(opens, options.opens))
     print(f"load average after: {', '.join(f'{value:.2f}' for value in os.getloadavg())}")
     print(f"written: {write('storms', result)}")
     lacking = [name for name, each in runs.items() if any(not whole(run, options.events) for run in each)]
-    if OURS in lacking:
+    lacking += [name for name, each in opens.items() if any(not whole(run, options.opens) for run in each)]
+    if {OURS, WITH_CONTEXT, WITHOUT_CONTEXT}.intersection(lacking):
         fail("events are missing or not complete")
     return 0
 
@@ -69,11 +78,12 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--events", type=int, default=20_000, help="programs run in a round (default 20000)")
+    parser.add_argument("--opens", type=int, default=100_000, help="open() calls in a round (default 100000)")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each reader (default 5)")
     parser.add_argument("--dir", default="/var/tmp", help="where logs go, on a disk (default /var/tmp)")
     options = parser.parse_args()
-    if options.events < 1 or options.rounds < 1:
-        parser.error("--events and --rounds must be 1 or more")
+    if options.events < 1 or options.opens < 1 or options.rounds < 1:
+        parser.error("--events, --opens and --rounds must be 1 or more")
     return options
 
 
@@ -115,6 +125,16 @@ def report(runs: dict[str, list[Run]], events: int) -> str:
         verdict(f"{WITH_LAUREL} / {OURS}", middle[WITH_LAUREL] / middle[OURS], LAUREL_AIM, most=False) + "\n"
     )
     return text + f"{ENRICHED} / {OURS}: {middle[ENRICHED] / middle[OURS]:.1f}\n"
+
+
+def opens_report(runs: dict[str, list[Run]], opens: int) -> str:
+    """What the open() storm costs with context and without."""
+    each = {name: [run.reader_ns / 1000 / opens for run in done] for name, done in runs.items()}
+    text = f"{opens:,} open() calls, CPU µs an event\n" + table(
+        ["reader", "CPU µs/event"], [[name, spread(values)] for name, values in each.items()]
+    )
+    ratio = median(each[WITH_CONTEXT]) / median(each[WITHOUT_CONTEXT])
+    return text + verdict(f"{WITH_CONTEXT} / {WITHOUT_CONTEXT}", ratio, CONTEXT_AIM, most=True)
 
 
 if __name__ == "__main__":

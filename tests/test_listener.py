@@ -68,6 +68,20 @@ def test_gives_what_the_engine_gives(kind: socket.SocketKind, gather_us: int) ->
     assert counted["cpu_ns"] > 0
 
 
+def test_without_context_the_records_alone_speak() -> None:
+    lines = []
+    for context in (True, False):
+        with socket_pair() as (sender, receiver):
+            listener = Listener(receiver.fileno(), netlink=False, context=context)
+            listener.start()
+            with sending(sender, event(1)):
+                lines.append(json.loads(take_lines(listener, 1)[0]))
+            listener.stop()
+    told = lines[0]["process"].pop("entity_id")
+    assert len(told) == 16
+    assert lines[0] == lines[1]
+
+
 def test_early_packets_come_first() -> None:
     with socket_pair() as (sender, receiver):
         for each in event(2):

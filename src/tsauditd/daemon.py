@@ -202,6 +202,7 @@ def listen(source: Source, config: Config, origin: Origin) -> Listener:
         host_id=origin.host_id,
         boot_id=origin.boot_id,
         max_argument_bytes=config.events.max_argument_bytes,
+        context=config.events.context,
     )
 
 

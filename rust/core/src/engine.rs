@@ -26,6 +26,8 @@ pub struct Settings {
     pub original: bool,
     /// This machine, for events that it wrote.
     pub host: Host,
+    /// Tell of processes, containers and the ends of connections more than an event's own records do.
+    pub context: bool,
     /// The longest `process.args` kept, in bytes.
     pub max_argument_bytes: usize,
     /// Where to count who causes how many events, if anybody wants to know.
@@ -45,6 +47,7 @@ impl Default for Settings {
         Self {
             original: false,
             host: Host::default(),
+            context: true,
             max_argument_bytes: 2 << 20,
             talkers: None,
             raw: RawFormat::None,
@@ -132,6 +135,7 @@ impl Engine {
             renderer: Renderer::new(
                 settings.host.clone(),
                 settings.original,
+                settings.context,
                 settings.max_argument_bytes,
             ),
             raw: RawLog::new(settings.raw),
@@ -154,12 +158,17 @@ impl Engine {
 
     /// Learns what runs on the machine now, so that events tell of what began before. Asks the system of each process.
     pub fn seed(&mut self) {
-        self.renderer.seed(self.system.as_mut());
+        if self.settings.context {
+            self.renderer.seed(self.system.as_mut());
+        }
     }
 
     /// Looks at a datagram before those that came with it are read: what it tells of may be gone in a moment. `now` as
     /// for [`Self::packet`].
     pub fn glance(&mut self, datagram: &[u8], now: u64) {
+        if !self.settings.context {
+            return;
+        }
         match packet(datagram) {
             Packet::Record {
                 kind: kind::SYSCALL,

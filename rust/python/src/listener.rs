@@ -68,9 +68,10 @@ impl Listener {
 impl Listener {
     #[new]
     #[pyo3(signature = (fd, *, early = Vec::new(), netlink = true, lines = false, gather_us = 100, original = false, raw = None,
-        host_name = None, host_id = None, boot_id = None, max_argument_bytes = 2_097_152),
+        host_name = None, host_id = None, boot_id = None, max_argument_bytes = 2_097_152,
+        context = true),
         text_signature = "(fd, *, early=(), netlink=True, lines=False, gather_us=100, original=False, raw=None, \
-            host_name=None, host_id=None, boot_id=None, max_argument_bytes=2097152)")]
+            host_name=None, host_id=None, boot_id=None, max_argument_bytes=2097152, context=True)")]
     #[expect(clippy::too_many_arguments, reason = "Python's keyword arguments")]
     fn new(
         fd: i32,
@@ -84,6 +85,7 @@ impl Listener {
         host_id: Option<String>,
         boot_id: Option<String>,
         max_argument_bytes: usize,
+        context: bool,
     ) -> PyResult<Self> {
         if gather_us > GATHER_US {
             return Err(PyValueError::new_err(format!(
@@ -108,6 +110,7 @@ impl Listener {
             talkers: Some(Arc::clone(&shared.talkers)),
             host,
             max_argument_bytes,
+            context,
             ..Settings::default()
         };
         let plan = Plan {

@@ -248,8 +248,10 @@ pub fn run(plan: Plan, shared: Arc<Shared>) {
         names: LiveNames::start(Arc::clone(&shared.now_ms)),
         // Packets that are not the kernel's are not of this machine, or not of now.
         runtimes: Runtimes::start(Arc::clone(&shared.now_ms)),
-        processes: plan.netlink.then(Proc::open).and_then(Result::ok),
-        sockets: plan.netlink.then(Sockets::new),
+        processes: (plan.netlink && plan.settings.context)
+            .then(Proc::open)
+            .and_then(Result::ok),
+        sockets: (plan.netlink && plan.settings.context).then(Sockets::new),
         losses: plan.netlink.then(Losses::open).and_then(Result::ok),
     };
     let mut reader = Reader {

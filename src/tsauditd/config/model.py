@@ -67,6 +67,9 @@ class Events:
     original: bool = False
     """Add the raw records as event.original."""
 
+    context: bool = True
+    """Tell of processes, containers and the ends of connections more than an event's own records do."""
+
     max_argument_bytes: int = _between(2 << 20, 1 << 10, 32 << 20)
     """The longest process.args kept; what was cut is told in the event."""
 

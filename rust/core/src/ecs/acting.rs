@@ -112,6 +112,9 @@ impl Renderer {
 
     /// Takes in what the event shows of who acted.
     fn observe(&mut self, event: &Event, turn: Turn, system: &mut dyn System) -> Acting {
+        if !self.context {
+            return Acting::default();
+        }
         let view = View {
             event,
             opened: &self.opened,

@@ -71,6 +71,7 @@ pub struct Renderer {
     actions: Actions,
     host: Host,
     original: bool,
+    context: bool,
     max_argument_bytes: usize,
     clock: Clock,
     opened: Opened,
@@ -91,9 +92,9 @@ pub struct Renderer {
 }
 
 impl Renderer {
-    /// A renderer. `original`: keep the records as `event.original`.
+    /// A renderer. `original`: keep the records as `event.original`. `context`: tell more than the records do.
     #[must_use]
-    pub fn new(host: Host, original: bool, max_argument_bytes: usize) -> Self {
+    pub fn new(host: Host, original: bool, context: bool, max_argument_bytes: usize) -> Self {
         let id = |text: &Option<String>| text.clone().unwrap_or_default().into_bytes();
         Self {
             actions: Actions::default(),
@@ -102,6 +103,7 @@ impl Renderer {
             session_prefix: session_prefix(&host),
             host,
             original,
+            context,
             max_argument_bytes,
             clock: Clock::default(),
             opened: Opened::default(),
@@ -153,7 +155,11 @@ impl Renderer {
             opened: &self.opened,
         };
         let entry = acting.seat.and_then(|seat| self.processes.get(seat));
-        let answer = endpoints.answer(&view, system);
+        let answer = if self.context {
+            endpoints.answer(&view, system)
+        } else {
+            Answer::Nothing
+        };
         self.related.clear();
         let meaning = meaning::Meaning::of(&view, &self.actions);
         // What a program's first event says is seldom said again, as the next has another key.
