@@ -32,7 +32,8 @@ def results(result: Told) -> str:
 def fleets(result: Told) -> str:
     """The part of docs/fleet.md that is a run's."""
     about = result["machine"]
-    said = (
+    said = "THE MACHINE WAS BUSY with other work: do not trust these figures.\n\n" if busy(about) else ""
+    said += (
         f"{about['processors']} x {about['processor']}, kernel {about['kernel']}, {about['when'][:10]}:\n\n"
     )
     return said + "".join(f"{line}\n" for line in fleet.rows(result))
