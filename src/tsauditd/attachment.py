@@ -5,10 +5,11 @@ import dataclasses
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tsauditd.config import Kernel
-from tsauditd.errors import TsauditdError
+from tsauditd.errors import NoAudit, NotPrivileged, TsauditdError
 from tsauditd.kernel import registration
 from tsauditd.kernel.loan import Loan
 from tsauditd.kernel.netlink import ControlSocket
@@ -21,7 +22,7 @@ from tsauditd.kernel.rules.lists import delete_rule, list_rules
 from tsauditd.kernel.rules.load import load
 from tsauditd.kernel.rules.names import core_names
 from tsauditd.kernel.rules.rule import Command, Rule, Verb
-from tsauditd.kernel.state import KernelState, Snapshot
+from tsauditd.kernel.state import SETTINGS, KernelState, Snapshot
 from tsauditd.kernel.status import set_backlog_limit, set_enabled, status
 
 NO_RULES = "none"
@@ -29,8 +30,14 @@ NO_RULES = "none"
 _JOURNAL = "systemd-journal"
 """The command name of journald, as the kernel cuts it at 15 bytes."""
 
+_LOCKED = "the audit rules are locked until reboot (enabled is 2): they stay as they are"
+
 _DRAIN_SECONDS = 1.0
 """How long the kernel gets at the end to hand over what waits in its queue."""
+
+
+class NotReceiving(TsauditdError):
+    """The kernel gives this process no records, although it may ask for them."""
 
 
 class Attachment:
@@ -46,6 +53,7 @@ class Attachment:
         receiver: socket.socket,
         early: list[bytes],
         lost_before: int,
+        say: Callable[[str], None],
         *,
         registered: bool,
     ) -> None:
@@ -58,11 +66,51 @@ class Attachment:
         self.fd = receiver.fileno()
         self.early = early
         self.watch: DriftWatch | None = None
+        self.taken: Snapshot | None = None
+        """The state as this daemon has made it, without what others did since."""
+        self._say = say
 
     @property
     def reading(self) -> str:
         """How it gets the records, in words."""
         return "as the audit daemon" if self.registered else "beside another daemon"
+
+    def plan(self, config: Kernel) -> Callable[[], None]:
+        """What makes the kernel's state what `config` asks for. Raises BadConfiguration when the rules are wrong.
+
+        What it returns raises TsauditdError when the kernel refuses a rule; the rules then are as they were.
+        """
+        return partial(self._change, config, _commands(config))
+
+    def _change(self, config: Kernel, commands: list[Command]) -> None:
+        """Makes the difference alone. What others have changed meanwhile stays theirs."""
+        state = KernelState(self._control)
+        now = state.snapshot()
+        taken = self.taken or now
+        ours = [rule for rule in taken.rules if rule not in self._loan.before.rules]
+        if now.status.locked:
+            if commands or ours:
+                self._say(_LOCKED)
+            return
+        limit = max(config.backlog_limit, self._loan.before.status.backlog_limit)
+        here = now.status.backlog_limit
+        if self.registered and 0 < here != limit and (here < limit or here == taken.status.backlog_limit):
+            set_backlog_limit(limit, self._control)
+        for problem in load(commands, self._control).problems if commands else ():
+            self._say(problem)
+        wanted = {command.rule for command in commands if command.verb is Verb.ADD}
+        present = list_rules(self._control)
+        for payload, rule in _known(tuple(ours)).items():
+            if rule not in wanted and payload in present:
+                delete_rule(payload, self._control)
+        if commands and not now.status.enabled:
+            set_enabled(1, self._control)
+        registration.set_receive_buffer(self._socket, config.receive_buffer)
+        _tell_room(config, self._socket, self._say)
+        after = state.snapshot()
+        self.taken = _ours(taken, now, after)
+        self._loan.taken(self.taken)
+        self.watch = DriftWatch(after.rules, core_names(), own=bool(commands))
 
     def lost(self) -> int:
         """Records that the kernel has lost since the state was taken."""
@@ -128,11 +176,17 @@ def attach(config: Kernel, say: Callable[[str], None]) -> Attachment:
     A rules file that is wrong is told before anything is touched; after a failure everything is as it was. Raises
     NotPrivileged, NoAudit, BadConfiguration or another TsauditdError.
     """
-    commands = [] if config.rules == NO_RULES else read_rules(Path(config.rules), core_names())
+    commands = _commands(config)
     control = ControlSocket()
     try:
         present = KernelState(control).snapshot()
         receiver, early, registered = _receiver(config, say)
+    except (NotPrivileged, NoAudit):
+        control.close()
+        raise
+    except TsauditdError as error:
+        control.close()
+        raise NotReceiving(str(error)) from error
     except BaseException:
         control.close()
         raise
@@ -141,19 +195,15 @@ def attach(config: Kernel, say: Callable[[str], None]) -> Attachment:
             "journald reads every audit record too, which costs more than an audit daemon: to stop it"
             " systemctl disable --now systemd-journald-audit.socket, or Audit=no in journald.conf, and restart journald"
         )
-    room = registration.receive_buffer(receiver)
-    if room < config.receive_buffer:
-        say(
-            f"without CAP_NET_ADMIN the audit socket's buffer is {room} bytes, not {config.receive_buffer}, and a "
-            "burst of records may be lost: start tsauditd with it, or raise net.core.rmem_max (docs/privileges.md)"
-        )
+    _tell_room(config, receiver, say)
     loan = Loan(present, say)
     loan.begin()
-    attachment = Attachment(control, loan, receiver, early, present.status.lost, registered=registered)
+    attachment = Attachment(control, loan, receiver, early, present.status.lost, say, registered=registered)
     try:
         _prepare(config, control, present, loan.before, commands, registered=registered, say=say)
         taken = KernelState(control).snapshot()
         loan.taken(taken)
+        attachment.taken = taken
         attachment.watch = DriftWatch(taken.rules, core_names(), own=bool(commands))
     except BaseException:
         # What failed first is what to tell.
@@ -201,13 +251,38 @@ def _prepare(
         if payload not in before.rules and rule not in wanted and not present.status.locked:
             delete_rule(payload, control)
     if commands and present.status.locked:
-        say("the audit rules are locked until reboot (enabled is 2): they stay as they are")
+        say(_LOCKED)
     elif commands:
         for problem in load(commands, control).problems:
             say(problem)
     # Without a rule of ours there is no reason to switch on what another daemon has switched off.
     if (registered or commands) and not status(control).enabled:
         set_enabled(1, control)
+
+
+def _commands(config: Kernel) -> list[Command]:
+    return [] if config.rules == NO_RULES else read_rules(Path(config.rules), core_names())
+
+
+def _tell_room(config: Kernel, receiver: socket.socket, say: Callable[[str], None]) -> None:
+    room = registration.receive_buffer(receiver)
+    if room < config.receive_buffer:
+        say(
+            f"without CAP_NET_ADMIN the audit socket's buffer is {room} bytes, not {config.receive_buffer}, and a "
+            "burst of records may be lost: start tsauditd with it, or raise net.core.rmem_max (docs/privileges.md)"
+        )
+
+
+def _ours(taken: Snapshot, before: Snapshot, after: Snapshot) -> Snapshot:
+    """What this daemon has made of the state, after it made `after` of `before` too."""
+    settings = {
+        name: getattr(after.status, name)
+        for name in SETTINGS
+        if getattr(before.status, name) != getattr(after.status, name)
+    }
+    kept = [rule for rule in taken.rules if rule in after.rules or rule not in before.rules]
+    added = [rule for rule in after.rules if rule not in before.rules and rule not in kept]
+    return Snapshot(dataclasses.replace(taken.status, **settings), (*kept, *added))
 
 
 def _known(payloads: tuple[bytes, ...]) -> dict[bytes, Rule | None]:

@@ -16,7 +16,7 @@ from typing import Protocol
 import uvloop
 
 from tsauditd import privileges
-from tsauditd.attachment import attach
+from tsauditd.attachment import NotReceiving, attach
 from tsauditd.config import Config
 from tsauditd.errors import NoAudit, NotPrivileged, TsauditdError, UsageError
 from tsauditd.event import Listener, ListenerCounters, listener_counters
@@ -114,8 +114,9 @@ async def _run(load: Callable[[], Config], say: Callable[[str], None], *, plugin
             source = PluginInput(config.kernel, say) if plugin else attach(config.kernel, say)
         except (NotPrivileged, NoAudit, UsageError):
             raise
-        except TsauditdError:
-            pipeline.deliver_own(OwnRecords(time.time).abort("set-pid"))
+        except TsauditdError as error:
+            operation = "set-pid" if isinstance(error, NotReceiving) else "load-rules"
+            pipeline.deliver_own(OwnRecords(time.time).abort(operation))
             raise
         try:
             for line in privileges.lost():
@@ -125,7 +126,15 @@ async def _run(load: Callable[[], Config], say: Callable[[str], None], *, plugin
             watching.change(config)
             listener = listen(source, config, origin)
             service = Service(
-                source, listener, pipeline, outputs, config, watching=watching, load=load, say=say
+                source,
+                listener,
+                pipeline,
+                outputs,
+                config,
+                watching=watching,
+                actions=actions,
+                load=load,
+                say=say,
             )
             try:
                 await service.begin()

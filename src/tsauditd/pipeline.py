@@ -225,7 +225,7 @@ class Pipeline:
         self._say(reason)
         line = rules_event(reason, rules, self._origin, self._wall())
         for outlet in self._outlets:
-            if outlet.sink.takes == "events":
+            if outlet.sink.takes in ("events", "all"):
                 outlet.sink.write(line)
 
     def close(self, patience: float) -> None:

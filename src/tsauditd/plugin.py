@@ -70,6 +70,10 @@ class PluginInput:
         now = status(self._control)
         return now.backlog, now.backlog_limit
 
+    def plan(self, _config: Kernel) -> Callable[[], None]:
+        """Nothing: the kernel is auditd's."""
+        return lambda: None
+
     def sender(self) -> SignalInfo | None:
         """Nobody: the kernel tells auditd alone."""
         return None

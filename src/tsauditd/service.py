@@ -8,12 +8,14 @@ from dataclasses import fields
 from typing import Any, Protocol
 
 from tsauditd.config import Config
+from tsauditd.config import Kernel as KernelConfig
 from tsauditd.errors import TsauditdError
-from tsauditd.event import VERSION, Listener, listener_counters
+from tsauditd.event import VERSION, Listener, Sink, listener_counters
 from tsauditd.kernel.registration import SignalInfo
 from tsauditd.outputs import Outputs
 from tsauditd.own import OwnRecord, OwnRecords, Person, person
 from tsauditd.pipeline import Pipeline
+from tsauditd.sinks import Actions, Commands
 from tsauditd.sinks.file import group_id
 from tsauditd.telling import Doors, Rates, flat, metrics, write_private
 from tsauditd.watching import Watching
@@ -38,6 +40,9 @@ class Kernel(Protocol):
     def backlog(self) -> tuple[int, int]:
         """Records that wait in the kernel, and how many may."""
 
+    def plan(self, config: KernelConfig, /) -> Callable[[], None]:
+        """What makes the kernel's state what the configuration asks for. Raises TsauditdError, as its result does."""
+
     def sender(self) -> SignalInfo | None:
         """Who sent the last signal, if the kernel knows."""
 
@@ -54,6 +59,7 @@ class Service:
         config: Config,
         *,
         watching: Watching,
+        actions: Actions,
         load: Callable[[], Config],
         say: Callable[[str], None],
     ) -> None:
@@ -64,6 +70,7 @@ class Service:
         self._outputs = outputs
         self._config = config
         self._watching = watching
+        self._actions = actions
         self._load = load
         self._say = say
         self._own = OwnRecords(time.time)
@@ -91,8 +98,7 @@ class Service:
             message = f"{where}: {error.strerror}"
             raise TsauditdError(message) from error
         self._every("sample", _SAMPLE, self._sample)
-        if daemon.metrics_file:
-            self._every("metrics", _METRICS, self._write_metrics)
+        self._begin_metrics()
 
     def ask_end(self, stop: asyncio.Event) -> None:
         """SIGTERM, SIGINT: remembers who wants it, and sets `stop`."""
@@ -120,22 +126,43 @@ class Service:
         who = self._sender()
         try:
             config = self._load()
+            change_kernel = self._kernel.plan(config.kernel)
             self._watching.flush()
             retired = self._outputs.change(config.output)
+            try:
+                change_kernel()
+            except (TsauditdError, OSError):
+                self._retire(self._outputs.change(self._config.output))
+                raise
         except (TsauditdError, OSError) as error:
             text = str(error) if isinstance(error, TsauditdError) else f"{error.filename}: {error.strerror}"
             self._say(f"not reloaded, the configuration that runs stays: {text}")
             self._record(self._own.config(who, changed=False))
         else:
-            self._pipeline.change(self._outputs.sinks)
-            self._watch(config)
-            for sink in retired:
-                self._loop.run_in_executor(None, sink.close, _PATIENCE)
-            for name in _fixed(self._config, config):
-                self._say(f"reloaded, but {name} takes effect at the next start")
-            self._config = config
+            self._take(config)
+            self._retire(retired)
             self._reloads += 1
             self._record(self._own.config(who, changed=True))
+
+    def _take(self, config: Config) -> None:
+        """Goes on by what can change while it runs; the rest is told."""
+        for name in _fixed(self._config, config):
+            self._say(f"reloaded, but {name} takes effect at the next start")
+        self._pipeline.change(self._outputs.sinks)
+        self._watch(config)
+        self._listener.change(
+            original=config.events.original,
+            raw=config.raw_format,
+            max_argument_bytes=config.events.max_argument_bytes,
+        )
+        self._actions.change(Commands(config.daemon.single_command, config.daemon.halt_command))
+        before, self._config = self._config, config
+        if config.daemon.metrics_file != before.daemon.metrics_file:
+            self._begin_metrics()
+
+    def _retire(self, sinks: list[Sink]) -> None:
+        for sink in sinks:
+            self._loop.run_in_executor(None, sink.close, _PATIENCE)
 
     def _watch(self, config: Config) -> None:
         try:
@@ -214,6 +241,12 @@ class Service:
         except OSError as error:
             self._say(f"{path}: {error.strerror}")
 
+    def _begin_metrics(self) -> None:
+        if (timer := self._timers.pop("metrics", None)) is not None:
+            timer.cancel()
+        if self._config.daemon.metrics_file:
+            self._every("metrics", _METRICS, self._write_metrics)
+
     def _every(self, name: str, seconds: float, action: Callable[[], None]) -> None:
         def again() -> None:
             action()
@@ -224,12 +257,13 @@ class Service:
 
 def _fixed(old: Config, new: Config) -> list[str]:
     """The keys that differ and are looked at only at the start."""
-    names = [
-        f"{table}.{each.name}"
-        for table in ("kernel", "events", "daemon")
-        for each in fields(getattr(old, table))
-        if getattr(getattr(old, table), each.name) != getattr(getattr(new, table), each.name)
+    keys = [("kernel", "observe"), *(("daemon", name) for name in _AT_START)]
+    return [
+        f"{table}.{name}"
+        for table, name in keys
+        if getattr(getattr(old, table), name) != getattr(getattr(new, table), name)
     ]
-    if old.raw_format != new.raw_format:
-        names.append("output.format")
-    return names
+
+
+_AT_START = ("pid_file", "status_socket", "status_group", "metrics_port")
+"""Keys of [daemon] that are opened at the start."""

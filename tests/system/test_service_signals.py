@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live import PATIENCE_S, Daemon, auditctl, events, running, wait_until
+from live import PATIENCE_S, Daemon, auditctl, events, running, state, wait_until
 
 from tsauditd.kernel.state import Snapshot
 from tsauditd.telling import ask
@@ -96,6 +96,40 @@ def test_start_and_end_are_told_with_who_did_it(files: Files, untouched: Snapsho
     assert last.returncode == 0, last.stderr
 
 
+def test_a_start_that_the_kernel_refuses_is_recorded(
+    files: Files, untouched: Snapshot, tmp_path: Path
+) -> None:
+    """A watch in a directory that is not there: nothing of the kernel's state is changed, code 1."""
+    rules = tmp_path / "refused.rules"
+    rules.write_text(f"-w {tmp_path}/no/such/place -p wa -k refused\n")
+    before = state()
+    done = subprocess.run(
+        [sys.executable, "-m", "tsauditd", "run", "-c", str(files.config), "--rules", str(rules)],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 1
+    assert "refused.rules:1: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert state() == before
+    [event] = events(files.json)
+    assert event["event"]["action"] == "aborted-auditd-startup"
+    assert event["event"]["outcome"] == "failure"
+    assert event["process"]["pid"] > 0
+    assert files.log.read_text().startswith("type=DAEMON_ABORT msg=audit(")
+    assert " op=load-rules auid=" in files.log.read_text()
+    seen = subprocess.run(
+        ["ausearch", "-m", "DAEMON_ABORT", "--format", "csv", "-if", files.log],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=True,
+    ).stdout
+    assert seen.count("DAEMON_ABORT") == 1
+
+
 def test_usr1_rotates_every_file(files: Files, daemon: Daemon) -> None:
     auditctl("-m", "before")
     wait_until(lambda: b"before" in files.log.read_bytes(), "the first event")
@@ -141,10 +175,80 @@ def test_hup_takes_a_new_configuration_and_keeps_the_old_when_it_is_wrong(
 
 
 def test_what_a_reload_cannot_change_is_told(files: Files, daemon: Daemon) -> None:
-    files.config.write_text("[kernel]\nbacklog_limit = 9000\n" + files.config.read_text())
+    files.config.write_text("[kernel]\nobserve = true\n" + files.config.read_text())
     daemon.send(signal.SIGHUP)
     wait_until(lambda: b"state=changed" in files.log.read_bytes(), "the reload")
-    assert daemon.said == ["tsauditd: reloaded, but kernel.backlog_limit takes effect at the next start"]
+    assert daemon.said == ["tsauditd: reloaded, but kernel.observe takes effect at the next start"]
+
+
+def rule(path: str, key: str) -> str:
+    return f"-a always,exit -F arch=b64 -S unlinkat -F path={path} -F key={key}\n"
+
+
+def test_a_reload_changes_rules_by_their_difference_and_the_kernels_settings(
+    untouched: Snapshot, files: Files, tmp_path: Path
+) -> None:
+    rules, foreign = tmp_path / "own.rules", tmp_path / "foreign"
+    foreign.touch()
+    rules.write_text(rule(str(tmp_path / "one"), "one") + rule(str(tmp_path / "two"), "two"))
+    tables = files.config.read_text()
+
+    def reload(daemon: Daemon, backlog: int, rules_key: str) -> None:
+        count = files.log.read_bytes().count(b"op=reconfigure")
+        files.config.write_text(f'[kernel]\nrules = "{rules_key}"\nbacklog_limit = {backlog}\n{tables}')
+        daemon.send(signal.SIGHUP)
+        wait_until(lambda: files.log.read_bytes().count(b"op=reconfigure") > count, "the reload")
+
+    def loaded() -> list[str]:
+        return [word.removeprefix("key=") for word in auditctl("-l").split() if word.startswith("key=")]
+
+    files.config.write_text(f'[kernel]\nrules = "{rules}"\n{tables}')
+    with running(tmp_path, "-c", str(files.config), key="two") as daemon:
+        auditctl(*rule(str(foreign), "foreign").split())
+        rules.write_text(rule(str(tmp_path / "two"), "two") + rule(str(tmp_path / "three"), "three"))
+        reload(daemon, 20_000, str(rules))
+        assert sorted(loaded()) == ["foreign", "three", "two"]
+        assert "backlog_limit 20000\n" in auditctl("-s")
+        changes = [line for line in files.log.read_text().splitlines() if "CONFIG_CHANGE" in line]
+        assert not [line for line in changes if 'key="two"' in line and "op=remove_rule" in line], "it stayed"
+
+        rules.write_text("-a always,exit -F nonsense=1\n")
+        reload(daemon, 20_000, str(rules))
+        assert "nonsense" in daemon.said[-1]
+        assert sorted(loaded()) == ["foreign", "three", "two"]
+
+        rules.write_text(rule(str(tmp_path / "four"), "four"))
+        before = files.config.read_text()
+        files.config.write_text(before + f'[[output]]\ntype = "file"\npath = "{tmp_path}/no/such/place"\n')
+        daemon.send(signal.SIGHUP)
+        wait_until(lambda: "no/such" in daemon.said[-1], "the output is refused")
+        assert sorted(loaded()) == ["foreign", "three", "two"], "and then the rules stay as well"
+
+        reload(daemon, 9000, "none")
+        assert loaded() == ["foreign"]
+        assert "backlog_limit 9000\n" in auditctl("-s")
+        daemon.stop()
+        assert loaded() == ["foreign"], "somebody else's rule stays"
+        assert f"backlog_limit {untouched.status.backlog_limit}\n" in auditctl("-s")
+        auditctl("-d", *rule(str(foreign), "foreign").split()[1:])
+
+
+def test_a_reload_changes_what_events_carry_and_the_raw_format(files: Files, daemon: Daemon) -> None:
+    auditctl("-m", "first")
+    wait_until(lambda: b"first" in files.json.read_bytes(), "the first event")
+    files.write(raw_keys='format = "enriched"')
+    files.config.write_text("[events]\noriginal = true\n" + files.config.read_text())
+    daemon.send(signal.SIGHUP)
+    record = wait_for(files, "daemon_config")
+    assert "op=reconfigure" in record["event"]["original"][0]
+    auditctl("-m", "second")
+    wait_until(lambda: b"second" in files.log.read_bytes(), "the second event")
+    first, second = (line for line in files.log.read_text().split("\n") if "type=USER " in line)
+    assert "\x1d" not in first
+    assert "\x1dUID=" in second
+    files.write()
+    daemon.send(signal.SIGHUP)
+    assert "original" not in wait_for(files, "daemon_config", 2)["event"]
 
 
 def test_cont_writes_the_state_and_status_asks(files: Files, daemon: Daemon) -> None:

@@ -79,7 +79,7 @@ def open_unicast(receive_buffer: int) -> socket.socket:
     """
     sock = open_socket()
     try:
-        _set_receive_buffer(sock, receive_buffer)
+        set_receive_buffer(sock, receive_buffer)
         sock.bind((0, 0))
     except OSError as error:
         sock.close()
@@ -99,7 +99,7 @@ def open_multicast(receive_buffer: int) -> socket.socket:
     """
     sock = open_socket()
     try:
-        _set_receive_buffer(sock, receive_buffer)
+        set_receive_buffer(sock, receive_buffer)
         sock.bind((0, 1 << (AUDIT_NLGRP_READLOG - 1)))
     except OSError as error:
         sock.close()
@@ -170,7 +170,8 @@ def signal_info(control: Control | None = None) -> SignalInfo:
     return SignalInfo(uid, pid, context)
 
 
-def _set_receive_buffer(sock: socket.socket, size: int) -> None:
+def set_receive_buffer(sock: socket.socket, size: int) -> None:
+    """Has the socket hold so many bytes; without CAP_NET_ADMIN at most net.core.rmem_max. Raises OSError."""
     try:
         sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, size)
     except PermissionError:

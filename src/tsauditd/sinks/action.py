@@ -25,6 +25,10 @@ class Actions:
         self._say = say
         self._children: set[int] = set()
 
+    def change(self, commands: Commands) -> None:
+        """Goes on with other commands."""
+        self._commands = commands
+
     def take(self, action: str, why: str, *, suspend: Callable[[], None], rotate: Callable[[], None]) -> None:
         """Does what `action` says because of `why`. Failures are told. `rotate` may raise OSError."""
         word, _, program = action.partition(" ")
