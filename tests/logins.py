@@ -5,7 +5,7 @@ import pwd
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from live import PATIENCE_S, wait_until
@@ -171,24 +171,24 @@ def cron() -> Iterator[None]:
 
 
 def pipe(place: Path, name: str) -> Path:
-    """A named pipe that everybody can wait at, until `let_go`."""
+    """A named pipe that everybody can wait at, until `waited_at` has its descriptor closed."""
     path = place / name
     os.mkfifo(path)
     path.chmod(0o666)
     return path
 
 
-def let_go(path: Path) -> None:
-    """Whoever waits at the pipe goes on."""
+def waited_at(path: Path) -> int:
+    """Waits until somebody waits at the pipe; who closes the descriptor that it returns lets him go on."""
+    found: list[int] = []
 
     def opened() -> bool:
-        try:
-            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
-        except OSError:
-            return False
-        return True
+        with suppress(OSError):  # ENXIO: nobody has it open to read
+            found.append(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        return bool(found)
 
     wait_until(opened, f"somebody waits at {path}")
+    return found[0]
 
 
 def _content(path: Path) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from live import PATIENCE_S, running, wait_until
-from logins import THERE, Door, cron, door, let_go, people, pipe
+from logins import THERE, Door, cron, door, people, pipe, waited_at
 from sessions import told
 
 from tsauditd.kernel.state import Snapshot
@@ -50,6 +50,11 @@ class Scene:
         for line in self.written.read_bytes().splitlines() if self.written.exists() else ():
             views.take(json.loads(line))
         return list(views.sessions.values())
+
+    def logged_out(self) -> None:
+        """Waits for USER_END: sshd closes the session after its client has gone."""
+        said = self.written.with_name("events.json")
+        wait_until(lambda: b'"user_end"' in said.read_bytes(), "the logout")
 
     def ended(self, count: int) -> list[View]:
         """The sessions, once that many have ended."""
@@ -113,13 +118,11 @@ def test_a_background_job_outlives_the_logout(scene: Scene) -> None:
     gate = pipe(scene.place, "gate")
     with scene.sshd.terminal("alice") as terminal:
         terminal.type(f"nohup sh -c 'cat {gate}; whoami' >/dev/null 2>&1 &")
+        held = waited_at(gate)
         terminal.leave()
-    wait_until(
-        lambda: any(row["kind"] == "logout" for view in scene.views() for row in view.rows.values()),
-        "the logout",
-    )
+    scene.logged_out()
     assert [view.session["state"] for view in scene.views()] == ["open"]
-    let_go(gate)
+    os.close(held)
     (view,) = scene.ended(1)
     assert lines(view) == [
         ("login", "alice", ""),
@@ -134,12 +137,13 @@ def test_a_background_job_outlives_the_logout(scene: Scene) -> None:
 
 def test_tmux_outlives_the_logout(scene: Scene) -> None:
     gate = pipe(scene.place, "gate")
-    script = f": >{scene.place}/ready; cat {gate}; whoami; true"
+    script = f"cat {gate}; whoami; true"
     with scene.sshd.terminal("alice") as terminal:
         terminal.type(f"tmux -S {scene.place}/socket new-session -d '{script}'")
-        wait_until((scene.place / "ready").exists, "tmux runs its command")
+        held = waited_at(gate)
         terminal.leave()
-    let_go(gate)
+    scene.logged_out()
+    os.close(held)
     (view,) = scene.ended(1)
     assert lines(view) == [
         ("login", "alice", ""),
