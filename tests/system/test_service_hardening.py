@@ -44,7 +44,10 @@ def test_it_works_as_the_unit_lets_it(
     command = [sys.executable, "-c", WITHOUT_CODE_IN_MEMORY]
     command += ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs"]
     command += [f"--bounding-set=-all{wanted}", f"--inh-caps=-all{wanted}", f"--ambient-caps=-all{wanted}"]
-    command += [sys.executable, "-m", "tsauditd", "run", "--rules", str(flood_rules), "--output", str(output)]
+    # The unit's RuntimeDirectory is where the socket would be.
+    (tmp_path / "tsauditd.toml").write_text('[daemon]\nstatus_socket = ""\n')
+    command += [sys.executable, "-m", "tsauditd", "run", "-c", str(tmp_path / "tsauditd.toml")]
+    command += ["--rules", str(flood_rules), "--output", str(output)]
     with ControlSocket() as control, (tmp_path / "stderr").open("w+") as errors:
         daemon = subprocess.Popen(command, stderr=errors, cwd=PROJECT)
         try:

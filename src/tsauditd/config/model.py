@@ -109,7 +109,7 @@ class Output:
 
     type: ClassVar[str]
 
-    queue_bytes: int = _between(16 << 20, 64 << 10, 1 << 30)
+    queue_bytes: int = _between(64 << 20, 64 << 10, 1 << 30)
     """Bytes that may wait for a slow reader before lines are dropped, counted."""
 
     when_full: str = _one_of("drop-newest", "drop-newest", "drop-oldest")
