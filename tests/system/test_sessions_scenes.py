@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -52,9 +53,11 @@ class Scene:
         return list(views.sessions.values())
 
     def logged_out(self) -> None:
-        """Waits for USER_END: sshd closes the session after its client has gone."""
+        """Waits for USER_END among the events: sshd closes the session after its client has gone. Sessions are
+        written apart from events, and later: waits for the first of them too."""
         said = self.written.with_name("events.json")
         wait_until(lambda: b'"user_end"' in said.read_bytes(), "the logout")
+        wait_until(self.views, "the session")
 
     def ended(self, count: int) -> list[View]:
         """The sessions, once that many have ended."""
@@ -96,9 +99,10 @@ def shown(*words: object) -> str:
     return subprocess.check_output(command, text=True, timeout=PATIENCE_S)
 
 
-def shown_on_a_terminal(*words: object) -> str:
-    """What `tsauditd` prints on a terminal of its own."""
+def shown_on_a_terminal(*words: object, columns: int) -> str:
+    """What `tsauditd` prints on a terminal of its own, of that width."""
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
     command = [sys.executable, "-m", "tsauditd", *map(str, words)]
     environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     with subprocess.Popen(
@@ -271,12 +275,14 @@ def test_hostile_names_are_shown_safely(scene: Scene) -> None:
         terminal.leave()
     (view,) = scene.ended(1)
     piped = shown("session", "--verbose", view.id, scene.written)
-    coloured = shown_on_a_terminal("session", "--verbose", view.id, scene.written)
+    coloured = shown_on_a_terminal("session", "--verbose", view.id, scene.written, columns=400)
     assert re.search("\x1b\\[[0-9;]+m", coloured)
+    narrow = shown_on_a_terminal("session", "--verbose", view.id, scene.written, columns=80)
+    assert not UNSAFE.search(re.sub("\x1b\\[[0-9;]*m", "", narrow))
     for text in (piped, re.sub("\x1b\\[[0-9;]*m", "", coloured)):
         assert not UNSAFE.search(text)
         named = [line for line in text.splitlines() if "owned" in line or "txt.exe" in line]
         assert len(named) == 6, text
-        assert all("owned" in line and "txt.exe" in line for line in named)
+        assert all("owned" in line and "txt.exe" in line for line in named), text
     assert not UNSAFE.search(shown("sessions", scene.written))
     assert THERE in shown("sessions", scene.written)
