@@ -196,6 +196,20 @@ def test_the_limits_of_space_act_once_each_and_again_after_recovery(
     writer.close()
 
 
+def test_the_clock_is_asked_for_as_seldom_as_there_is_to_look_for(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = make()
+    plain = writer.tick()
+    writer.close()
+    writer = make(space_left="50")
+    watching = writer.tick()
+    full(monkeypatch, 10)
+    short = writer.tick()
+    writer.close()
+    assert plain > watching > short
+
+
 def test_rotate_makes_room_from_the_oldest(
     tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,8 +38,8 @@ class Gate:
         self.got += part
         return start + len(part)
 
-    def tick(self) -> None:
-        pass
+    def tick(self) -> float:
+        return 1.0
 
     def close(self) -> None:
         self.closed.set()
@@ -57,9 +57,33 @@ class Ticks(Gate):
         self.open.set()
         self.ticked = threading.Event()
 
-    def tick(self) -> None:
+    def tick(self) -> float:
         self.ticked.set()
         raise OSError(1, "Operation not permitted")
+
+
+class Rests(Gate):
+    """A writer that the clock need not call while nothing comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open.set()
+        self.ticks = threading.Semaphore(0)
+
+    def tick(self) -> float:
+        self.ticks.release()
+        return 1e6
+
+
+def test_a_line_or_an_order_calls_the_clock_that_would_have_rested() -> None:
+    writer = Rests()
+    sink = QueueSink(writer, 1000)
+    assert writer.ticks.acquire(timeout=PATIENCE)
+    sink.write(b"one\n")
+    assert writer.ticks.acquire(timeout=PATIENCE)
+    sink.order(lambda: None, urgent=True)
+    assert writer.ticks.acquire(timeout=PATIENCE)
+    sink.close(PATIENCE)
 
 
 def test_what_the_clock_asks_for_holds_no_line_up_when_it_fails() -> None:

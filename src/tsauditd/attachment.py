@@ -23,7 +23,7 @@ from tsauditd.kernel.rules.load import load
 from tsauditd.kernel.rules.names import core_names
 from tsauditd.kernel.rules.rule import Command, Rule, Verb
 from tsauditd.kernel.state import SETTINGS, KernelState, Snapshot
-from tsauditd.kernel.status import set_backlog_limit, set_enabled, status
+from tsauditd.kernel.status import lost_records, set_backlog_limit, set_enabled, status
 
 NO_RULES = "none"
 
@@ -114,7 +114,7 @@ class Attachment:
 
     def lost(self) -> int:
         """Records that the kernel has lost since the state was taken."""
-        now = status(self._control).lost
+        now = lost_records(self._control)
         before = self._lost_before
         return now - before if now >= before else now  # somebody has set it back to 0
 

@@ -31,10 +31,11 @@ from tsauditd.sinks import Actions, Commands
 from tsauditd.watching import Watching
 
 _TICK = 1.0
-"""Seconds between two looks at the kernel's count of lost records."""
+"""Seconds between two looks at how things stand."""
 
-_TICKS_BETWEEN_RULES = 10
-"""Ticks between two looks at the kernel's rules."""
+_TICKS_AT_REST = 10
+"""Ticks between two looks at the kernel's rules, and at its count of lost records while nothing comes: it loses what
+there is no room for, and that goes on its way to here. Each answer costs a wake-up."""
 
 _TOGETHER = 0.1
 """Seconds in which the events of sessions are gathered before they are worked on."""
@@ -245,10 +246,17 @@ async def serve(
         if lines := listener.take_raw():
             pipeline.deliver_raw(lines)
 
-    def tell() -> None:
+    lost, seen = 0, -1
+
+    def tell(*, at_rest: bool = True) -> None:
+        """`at_rest`: the kernel is asked also when nothing has come."""
+        nonlocal lost, seen
         counters = listener_counters(listener)
         before = pipeline.losses
-        pipeline.tell(source.lost(), counters["overruns"], counters["gaps"], counters["raw_cut"])
+        if at_rest or counters["packets"] != seen:
+            lost = source.lost()
+        seen = counters["packets"]
+        pipeline.tell(lost, counters["overruns"], counters["gaps"], counters["raw_cut"])
         if watching is not None and (sessions := watching.sessions) is not None:
             if new := dataclasses.replace(pipeline.losses - before, dropped=0, cut=0, uncertain=0):
                 sessions.lost(new.sentence, new.kernel + new.overrun + new.gap)
@@ -269,10 +277,11 @@ async def serve(
             try:
                 await asyncio.wait_for(stop.wait(), _TICK)
             except TimeoutError:
-                tell()
-                manager.alive()
                 ticks += 1
-                if ticks % _TICKS_BETWEEN_RULES == 0 and (drift := source.drift()) is not None:
+                due = ticks % _TICKS_AT_REST == 0
+                tell(at_rest=due)
+                manager.alive()
+                if due and (drift := source.drift()) is not None:
                     pipeline.tell_rules(drift.sentence, drift_document(drift))
     finally:
         manager.stopping()

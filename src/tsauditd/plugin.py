@@ -15,7 +15,7 @@ from tsauditd.errors import TsauditdError, UsageError, visible
 from tsauditd.kernel.netlink import ControlSocket
 from tsauditd.kernel.registration import SignalInfo
 from tsauditd.kernel.rules.drift import Drift
-from tsauditd.kernel.status import status
+from tsauditd.kernel.status import lost_records, status
 
 _INPUT = 0
 
@@ -58,7 +58,7 @@ class PluginInput:
         """Records that the kernel has lost since the start, as far as it may be asked and answers."""
         if self._control is not None:
             with contextlib.suppress(TsauditdError):
-                now = status(self._control).lost
+                now = lost_records(self._control)
                 # Less: somebody has set it back to 0.
                 self._lost = now - self._lost_before if now >= self._lost_before else now
         return self._lost

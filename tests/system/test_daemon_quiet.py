@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import signal
 import subprocess
 import time
@@ -35,6 +36,43 @@ def test_a_lone_event_comes_by_the_clock(
         wait_until(lambda: f"{prefix}00000".encode() in output.read_bytes(), "the event of several records")
         auditctl("-m", "the lone record")
         wait_until(lambda: b"the lone record" in output.read_bytes(), "the event of one record")
+        daemon.stop()
+
+
+def all_switches(pid: int) -> int:
+    """How often any of its threads has gone to sleep so far."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found = re.search(r"^voluntary_ctxt_switches:\s*(\d+)", (task / "status").read_text(), re.MULTILINE)
+        assert found
+        total += int(found[1])
+    return total
+
+
+def test_it_wakes_up_twice_a_second_at_most_while_nothing_happens(
+    untouched: Snapshot, tmp_path: Path
+) -> None:
+    config = tmp_path / "tsauditd.toml"
+    config.write_text(
+        f"""
+        [[output]]
+        type = "file"
+        path = "{tmp_path}/events.json"
+        [[output]]
+        type = "file"
+        lines = "sessions"
+        path = "{tmp_path}/sessions.json"
+        """
+    )
+    with running(tmp_path, "-c", str(config), "--rules", "none") as daemon:
+
+        def rests() -> bool:
+            """Whether it did so for a while; what others of this machine have to say may wake it now and then."""
+            before, began = all_switches(daemon.pid), time.monotonic()
+            time.sleep(4)
+            return all_switches(daemon.pid) - before <= 2 * (time.monotonic() - began)
+
+        wait_until(rests, "few wake-ups")
         daemon.stop()
 
 

@@ -63,13 +63,21 @@ class AuditStatus:
 def status(control: Control | None = None) -> AuditStatus:
     """The kernel's audit status now. Raises NotPrivileged, NoAudit or KernelRefused."""
     with using(control) as link:
-        reply = _only(link.ask(Kind.GET), Kind.GET)
-        switches = features(link)
+        members = _members(link)
+        members.pop("mask")
+        return AuditStatus(**members, features=features(link))
+
+
+def lost_records(control: Control) -> int:
+    """`lost` of the status alone, for one answer of the kernel. Raises NotPrivileged, NoAudit or KernelRefused."""
+    return _members(control)["lost"]
+
+
+def _members(link: Control) -> dict[str, int]:
+    reply = _only(link.ask(Kind.GET), Kind.GET)
     # Kernels before 5.9 send a shorter structure; what they do not have reads as 0.
     numbers = _STATUS.unpack(reply[: _STATUS.size].ljust(_STATUS.size, b"\0"))
-    members = dict(zip(STATUS_MEMBERS, numbers, strict=True))
-    members.pop("mask")
-    return AuditStatus(**members, features=switches)
+    return dict(zip(STATUS_MEMBERS, numbers, strict=True))
 
 
 def features(control: Control | None = None) -> Features:

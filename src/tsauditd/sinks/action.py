@@ -52,11 +52,12 @@ class Actions:
         elif word == "halt":
             self._start(self._commands.halt)
 
-    def reap(self) -> None:
-        """Takes note of programs that have ended."""
+    def reap(self) -> bool:
+        """Takes note of programs that have ended. Returns whether others still run."""
         for child in list(self._children):
             if os.waitpid(child, os.WNOHANG)[0] == child:
                 self._children.discard(child)
+        return bool(self._children)
 
     def _start(self, command: Sequence[str]) -> None:
         nothing = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0)

@@ -16,6 +16,10 @@ from tsauditd.sinks.space import Limit
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
+_SOON, _LATER, _REST = 1.0, 5.0, 60.0
+"""Seconds to the next look at the clock while nothing is written: when something is amiss or not forced to the disk
+yet, when there is space to watch, when old files are all there is to look for."""
+
 
 class FileWriter:
     """Writes to the file that `output` describes, in the thread of a QueueSink. Raises OSError when made.
@@ -83,22 +87,27 @@ class FileWriter:
             self._failing = None
         return start + written
 
-    def tick(self) -> None:
-        """See Writer: looks at the free space, rotates by time, deletes what is too old, forces to the disk."""
-        self._actions.reap()
+    def tick(self) -> float:
+        """See Writer: looks at the free space, deletes what is too old, forces to the disk."""
+        children = self._actions.reap()
         if self._unsynced and self._output.sync == "second":
             self._unsynced = False
             os.fdatasync(self._fd)
         if not self._regular:
-            return
-        space = os.fstatvfs(self._fd)
-        free, total = space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize
-        for limit in self._limits:
-            limit.look(free, total, self._act, self._well)
-        if self._suspended == "disk_full" and free > _ROOM:
-            self._well("disk_full")
+            return _SOON if children else _REST
+        watched = any(limit.is_set for limit in self._limits)
+        if watched or self._suspended:
+            space = os.fstatvfs(self._fd)
+            free, total = space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize
+            for limit in self._limits:
+                limit.look(free, total, self._act, self._well)
+            if self._suspended == "disk_full" and free > _ROOM:
+                self._well("disk_full")
         if self._output.keep_days:
             self._rotation.prune(self._wall())
+        if children or self._suspended or any(limit.crossed for limit in self._limits):
+            return _SOON
+        return _LATER if watched else _REST
 
     def rotate(self) -> None:
         """Begins a new file, unless this one is empty. Raises OSError."""

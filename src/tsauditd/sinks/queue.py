@@ -10,7 +10,7 @@ from typing import Protocol
 from tsauditd.event import SinkHealth
 
 _TICK = 1.0
-"""Seconds between two calls of a writer's `tick`."""
+"""Seconds between two calls of a writer's `tick` while lines come."""
 
 _LAST_PAUSE = 30.0
 """Seconds: the longest pause before what failed is tried again."""
@@ -39,8 +39,11 @@ class Writer(Protocol):
     uncertain: int
     """Lines of which nobody knows whether they arrived; what is written is not counted back for them."""
 
-    def tick(self) -> None:
-        """Called about once a second: what the clock asks for. A failure holds no line up; it is told as well."""
+    def tick(self) -> float:
+        """What the clock asks for. A failure holds no line up; it is told as well.
+
+        Called about once a second while lines come. Returns in how many seconds it is to be called while none do.
+        """
 
     def close(self) -> None:
         """Lets go of what was opened."""
@@ -74,7 +77,8 @@ class QueueSink:
         self._dropped = 0
         self._error: str | None = None
         self._tick_error: str | None = None
-        self._tick_at = time.monotonic() + _TICK
+        self._ticked = time.monotonic()
+        self._tick_at = self._ticked + _TICK
         self._tick_pause = writer.pause
         self._closed = False
         self._ending = False
@@ -124,6 +128,7 @@ class QueueSink:
     def order(self, action: Callable[[], None], *, urgent: bool = False) -> None:
         """Has `action` run in the thread after what was written so far; `urgent`: at once, also amid a pause."""
         with self._changed:
+            self._tick_soon()
             if urgent:
                 self._urgent.append(action)
                 self._hurry = True
@@ -181,6 +186,7 @@ class QueueSink:
             except OSError as error:
                 with self._changed:
                     self._error = error.strerror or str(error)
+                    self._tick_soon()
                     if self._ending:
                         break
                     until = time.monotonic() + pause
@@ -219,8 +225,9 @@ class QueueSink:
     def _tick(self) -> None:
         """What the clock asks for. A failure is tried again later, and lines go on meanwhile."""
         error = None
+        pause = _TICK
         try:
-            self.writer.tick()
+            pause = self.writer.tick()
         except OSError as failure:
             error = failure.strerror or str(failure)
             self._tick_pause = (
@@ -230,7 +237,13 @@ class QueueSink:
             self._tick_pause = self.writer.pause
         with self._changed:
             self._tick_error = error
-            self._tick_at = time.monotonic() + (max(self._tick_pause, _TICK) if error else _TICK)
+            self._ticked = time.monotonic()
+            self._tick_at = self._ticked + (max(self._tick_pause, _TICK) if error else pause)
+
+    def _tick_soon(self) -> None:
+        """Something has happened: the clock's work is looked at a second after the last time."""
+        if self._tick_error is None:
+            self._tick_at = min(self._tick_at, self._ticked + _TICK)
 
     def _put(self) -> None:
         at = self.writer.write(self._current, self._at)
@@ -241,6 +254,7 @@ class QueueSink:
             self._waiting -= at - self._at
             self._at = at
             self._error = None
+            self._tick_soon()
             if at == len(self._current):
                 self._current, self._at = b"", 0
 

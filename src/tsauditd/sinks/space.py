@@ -15,6 +15,11 @@ class Limit:
     action: str
     crossed: bool = False
 
+    @property
+    def is_set(self) -> bool:
+        """Whether there is a limit."""
+        return self.least not in ("0", "0%")
+
     def look(
         self, free: int, total: int, act: Callable[[str, str], None], well: Callable[[str], None]
     ) -> None:

@@ -25,6 +25,10 @@ _DEAD_SECONDS = 60
 _SLICE_SECONDS = 0.5
 """How long one call waits for a peer that takes nothing, before it is looked whether anybody still wants it."""
 
+_LOOK_SECONDS, _REST_SECONDS = 2.0, 10.0
+"""How often it is looked, while there is nothing to say, whether a stream's other end is there, and what the
+host is called."""
+
 _PIECE = 1 << 20
 """Bytes given to the kernel at once."""
 
@@ -84,7 +88,7 @@ class SyslogWriter:
             self._flight.sent(part, size, messages, self._under_way.bytes())
         return len(lines)
 
-    def tick(self) -> None:
+    def tick(self) -> float:
         """See Writer: notices a collector that went while there was nothing to say, and comes back to it."""
         try:
             if self._socket is not None:
@@ -95,6 +99,7 @@ class SyslogWriter:
             self._lose()
             raise
         self._format = self._new_format()
+        return _LOOK_SECONDS if self._streams or self._resend else _REST_SECONDS
 
     def close(self) -> None:
         """See Writer: in good order, since to close a socket with something unread cuts off what was sent."""
