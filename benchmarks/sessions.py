@@ -58,6 +58,15 @@ def command(ms: int, serial: int, ses: int, pid: int, parent: int, args: list[st
     )
 
 
+def needed(text: str) -> bytes:
+    """What timelines need of a log."""
+    decoder = Decoder(timelines=True)
+    decoder.feed(text.encode())
+    lines = decoder.timeline()
+    decoder.finish()
+    return lines + decoder.timeline()
+
+
 def storm(count: int, *, ses: int, typed: bool) -> list[bytes]:
     """The lines of `count` commands, in batches: a build's (one script starts them), or typed one after the other."""
     text = login(START, 1, ses) if ses != 4294967295 else ""
@@ -66,13 +75,8 @@ def storm(count: int, *, ses: int, typed: bool) -> list[bytes]:
     for n in range(count):
         args = ["cc", "-O2", "-c", f"file{n}.c", "-o", f"file{n}.o"]
         text += command(START + n // 10, n + 3, ses, 1000 + n % 30_000, shell, args)
-    decoder = Decoder()
-    lines = (decoder.feed(text.encode()) + decoder.finish()).splitlines(keepends=True)
+    lines = needed(text).splitlines(keepends=True)
     return [b"".join(lines[at : at + BATCH]) for at in range(0, len(lines), BATCH)]
-
-
-def whole(batch: bytes) -> list[tuple[int, int]]:
-    return [(0, len(batch))]
 
 
 def cost(batches: list[bytes], *, keep: bool) -> dict[str, float]:
@@ -103,7 +107,7 @@ def cost(batches: list[bytes], *, keep: bool) -> dict[str, float]:
         live.begin(None, [])
         started = time.process_time()
         for number, batch in enumerate(batches):
-            live.batch(batch, whole(batch))
+            live.batch(batch)
             if number % 200 == 0:  # once a second
                 live.tick()
         live.close()
@@ -125,13 +129,15 @@ def many(count: int) -> dict[str, float]:
         taken += len(orjson.dumps(document))
 
     timelines = Timelines(emit)
-    decoder = Decoder()
+    decoder = Decoder(timelines=True)
     for ses in range(1, count + 1):
         text = login(START + ses, 3 * ses, ses)
         text += command(START + ses, 3 * ses + 1, ses, 1_000_000 + ses, 1, ["bash"])
         text += command(START + ses, 3 * ses + 2, ses, 2_000_000 + ses, 1_000_000 + ses, ["ls", "-l"])
-        push_lines(timelines, decoder.feed(text.encode()), decoder.timeline_spans())
-    push_lines(timelines, decoder.finish(), decoder.timeline_spans())
+        decoder.feed(text.encode())
+        push_lines(timelines, decoder.timeline())
+    decoder.finish()
+    push_lines(timelines, decoder.timeline())
     assert len(timelines.sessions) == count
     started = time.process_time()
     timelines.tick(START + count + 30_000, lambda numbers: numbers)
@@ -148,16 +154,19 @@ def many(count: int) -> dict[str, float]:
 
 
 def outside(count: int) -> dict[str, float]:
-    """Microseconds of Python for an event that belongs to no session: a batch without spans."""
-    batches = storm(count, ses=4294967295, typed=False)
-    decoder = Decoder()
-    spans = decoder.timeline_spans()
+    """Microseconds of Python for an event that belongs to no session: a batch of which timelines need nothing."""
+    ses = 4294967295
+    decoder = Decoder(timelines=True)
+    for n in range(BATCH):
+        decoder.feed(command(START, n, ses, 1000 + n, 1, ["cc", "-c", f"{n}.c"]).encode())
     timelines = Timelines(lambda _: None)
+    batches = count // BATCH
     started = time.process_time()
-    for batch in batches:
-        push_lines(timelines, batch, spans)
+    for _ in range(batches):
+        if lines := decoder.timeline():
+            push_lines(timelines, lines)
     spent = time.process_time() - started
-    return {"each": 1e6 * spent / (len(batches) * BATCH), "a_batch": 1e6 * spent / len(batches)}
+    return {"each": 1e6 * spent / (batches * BATCH), "a_batch": 1e6 * spent / batches}
 
 
 def main() -> int:

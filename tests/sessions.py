@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from tsauditd.timelines.view import View, Views
 
 CAPTURES = Path(__file__).parent / "captures"
 SECOND = 1_000_000_000
+PIECE = 50_000
+"""Bytes of a log that are decoded at once."""
 
 Document = dict[str, Any]
 
@@ -58,13 +61,26 @@ def contents(name: str) -> bytes:
 
 def of_log(name: str) -> Watched:
     """The sessions of a capture, read to its end."""
+    return of_lines(needed for needed, _ in decoded(contents(name)))
+
+
+def of_lines(lines: Iterable[bytes]) -> Watched:
+    """The sessions of events, to their end."""
     watched = Watched()
-    decoder = Decoder()
-    for lines in (decoder.feed(contents(name)), None):
-        given = decoder.finish() if lines is None else lines
-        push_lines(watched.timelines, given, decoder.timeline_spans())
+    for some in lines:
+        push_lines(watched.timelines, some)
     watched.timelines.finish(ended=True)
     return watched
+
+
+def decoded(log: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """A log in pieces: of each the lines that timelines need, as they get them, and all lines."""
+    decoder = Decoder(timelines=True)
+    for start in range(0, len(log), PIECE):
+        lines = decoder.feed(log[start : start + PIECE])
+        yield decoder.timeline(), lines
+    lines = decoder.finish()
+    yield decoder.timeline(), lines
 
 
 def told(view: View, *, noise: bool = False) -> list[tuple[str, ...]]:

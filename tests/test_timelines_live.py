@@ -61,7 +61,7 @@ class Run:
 
     def batch(self, *events: dict[str, Any]) -> None:
         lines = b"".join(json.dumps(event).encode() + b"\n" for event in events)
-        self.sessions.batch(lines, [(0, len(lines))])
+        self.sessions.batch(lines)
 
     def kill(self, *, boot: str = BOOT) -> None:
         """SIGKILL and another start. What waited in a queue never came to the file."""
@@ -259,7 +259,7 @@ def test_where_processes_cannot_be_seen_nothing_ends_for_that(tmp_path: Path) ->
     maker = Maker(boot=BOOT)
     lines = json.dumps(maker.login(7)).encode() + b"\n"
     first = started()
-    first.batch(lines, [(0, len(lines))])
+    first.batch(lines)
     first.close()
     second = started()
     now += 3600

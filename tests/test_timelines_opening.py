@@ -1,10 +1,8 @@
 """What opens a session and completes it, whatever of it is audited and in whatever order it becomes known."""
 
 import pytest
-from sessions import Watched, told
+from sessions import decoded, of_lines, told
 
-from tsauditd.event import Decoder
-from tsauditd.timelines.lines import push_lines
 from tsauditd.timelines.view import View
 
 SAID = 'exe="/usr/sbin/sshd" hostname=198.51.100.7 addr=198.51.100.7 terminal=ssh res=success'
@@ -34,12 +32,7 @@ END = (
 
 
 def session(*records: str) -> View:
-    watched = Watched()
-    decoder = Decoder()
-    for lines in (decoder.feed("".join(records).encode()), None):
-        given = decoder.finish() if lines is None else lines
-        push_lines(watched.timelines, given, decoder.timeline_spans())
-    watched.timelines.finish(ended=True)
+    watched = of_lines(needed for needed, _ in decoded("".join(records).encode()))
     assert watched.documents[0]["event"]["action"] == "session-opened"
     assert [one["event"]["action"] for one in watched.documents].count("session-opened") == 1
     return watched.one("5")

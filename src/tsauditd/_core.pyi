@@ -47,9 +47,11 @@ class Decoder:
         since: int | None = None,
         until: int | None = None,
         max_argument_bytes: int = 2_097_152,
+        timelines: bool = False,
     ) -> Decoder:
         """original: add event.original. resolve: name users and groups as this machine does. since, until: keep
-        events with since <= time < until (milliseconds). max_argument_bytes: the longest process.args kept."""
+        events with since <= time < until (milliseconds). max_argument_bytes: the longest process.args kept.
+        timelines: keep what timeline() gives."""
 
     def feed(self, data: bytes, /) -> bytes:
         """Reads the next bytes of the current file, cut anywhere, and returns the lines of the events completed."""
@@ -60,9 +62,9 @@ class Decoder:
     def finish(self) -> bytes:
         """Ends the input: everything still open is returned."""
 
-    def timeline_spans(self) -> list[tuple[int, int]]:
-        """Where in the bytes of the last feed(), end_file() or finish() those lines stand that a session's timeline
-        needs: [start, end) of whole lines, neighbours joined, ascending."""
+    def timeline(self) -> bytes:
+        """Those lines of the last feed(), end_file() or finish() that a session's timeline needs, without members that
+        no timeline reads."""
 
     def unreadable(self) -> list[tuple[int, str, str]]:
         """Takes the unreadable lines seen since the last call: (line number in its file from 1, why, the text).
@@ -92,6 +94,7 @@ class Listener:
         boot_id: str | None = None,
         max_argument_bytes: int = 2_097_152,
         context: bool = True,
+        timelines: bool = False,
     ) -> Listener:
         """fd: an open datagram socket; a descriptor of its own is made, so the caller may close his, and the socket
         lives until stop(). early: packets read before the listener was there. netlink: take the kernel's packets only
@@ -99,8 +102,8 @@ class Listener:
         machine writes lines to as the records come, with end markers, as auditd does for its plugins. gather_us: the
         pause before draining while packets come densely, in microseconds, at most 1,000,000; 0 for none. raw: also
         write the records as auditd does, `raw` or `enriched`, for take_raw().
-        context: tell of processes, containers and the ends of connections
-        more than an event's own records do.
+        context: tell of processes, containers and the ends of connections more than an event's own records do.
+        timelines: keep what timeline() gives.
 
         From start() to stop() nothing else may receive from the socket: what it asks (to give the audit pid back,
         say) goes over another one, or the thread takes the answer. Names of users and groups are this machine's; one
@@ -121,9 +124,8 @@ class Listener:
     def take(self) -> bytes:
         """Takes the JSON lines of the events completed since the last call; empty if there are none."""
 
-    def timeline_spans(self) -> list[tuple[int, int]]:
-        """Where in the bytes of the last take() those lines stand that a session's timeline needs: [start, end) of
-        whole lines, neighbours joined, ascending."""
+    def timeline(self) -> bytes:
+        """Those lines of the last take() that a session's timeline needs, without members that no timeline reads."""
 
     def raw_fileno(self) -> int:
         """As fileno(), for take_raw()."""
@@ -131,7 +133,7 @@ class Listener:
     def take_raw(self) -> bytes:
         """Takes the lines of audit.log for the records that came since the last call; whole lines, without EOE."""
 
-    def change(self, *, original: bool, raw: str | None, max_argument_bytes: int) -> None:
+    def change(self, *, original: bool, raw: str | None, max_argument_bytes: int, timelines: bool) -> None:
         """Goes on by other settings, from the next event and the next raw record on. Raises ValueError for raw."""
 
     def talkers(self) -> dict[str, list[tuple[str, int]]]:

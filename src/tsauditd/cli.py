@@ -210,9 +210,8 @@ def _convert(
     from tsauditd.convert import convert as convert_logs
     from tsauditd.event import Decoder
 
-    return convert_logs(
-        files, output, Decoder(**settings), strict=strict, sessions=sessions, stderr=sys.stderr
-    )
+    decoder = Decoder(**settings, timelines=sessions is not None)
+    return convert_logs(files, output, decoder, strict=strict, sessions=sessions, stderr=sys.stderr)
 
 
 @commands.group()

@@ -98,7 +98,7 @@ class _Conversion:
     def _give(self, lines: bytes) -> None:
         self._out.write(lines)
         if self._sessions is not None:
-            self._sessions.events(lines, self._decoder)
+            self._sessions.events(self._decoder)
 
     def _read(self, log: LogReader, progress: "_Progress") -> None:
         try:
@@ -119,9 +119,9 @@ class _Sessions:
     def __init__(self, out: "_Output") -> None:
         self._timelines = LoggedTimelines(lambda document: out.write(orjson.dumps(document) + b"\n"))
 
-    def events(self, lines: bytes, decoder: Decoder) -> None:
+    def events(self, decoder: Decoder) -> None:
         """Takes what the decoder has returned last."""
-        self._timelines.batch(lines, decoder.timeline_spans(), decoder_counters(decoder)["gaps"])
+        self._timelines.batch(decoder.timeline(), decoder_counters(decoder)["gaps"])
 
     def finish(self) -> None:
         """Writes what waits."""

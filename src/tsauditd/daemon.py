@@ -213,6 +213,7 @@ def listen(source: Source, config: Config, origin: Origin) -> Listener:
         boot_id=origin.boot_id,
         max_argument_bytes=config.events.max_argument_bytes,
         context=config.events.context,
+        timelines=bool(config.sessions),
     )
 
 
@@ -237,8 +238,8 @@ async def serve(
         if lines := listener.take():
             pipeline.deliver(lines)
             sessions = watching.sessions if watching is not None else None
-            if sessions is not None and (spans := listener.timeline_spans()):
-                sessions.batch(lines, spans)
+            if sessions is not None and (lines := listener.timeline()):
+                sessions.batch(lines)
         if pipeline.finished:
             stop.set()
 

@@ -71,7 +71,8 @@ class History:
     def finish(self) -> None:
         """The end of the input: what is open is given as far as it went."""
         if self._decoder is not None:
-            self._decoded(self._decoder.finish(), self._decoder)
+            self._decoder.finish()
+            self._decoded(self._decoder)
             self._decoder = None
         self._timelines.finish()
 
@@ -124,8 +125,12 @@ class History:
 
     def _log(self, chunk: bytes) -> None:
         if self._decoder is None:
-            self._decoder = Decoder()
-        self._decoded(self._decoder.feed(chunk) if chunk else self._decoder.end_file(), self._decoder)
+            self._decoder = Decoder(timelines=True)
+        if chunk:
+            self._decoder.feed(chunk)
+        else:
+            self._decoder.end_file()
+        self._decoded(self._decoder)
 
-    def _decoded(self, lines: bytes, decoder: Decoder) -> None:
-        self._timelines.batch(lines, decoder.timeline_spans(), decoder_counters(decoder)["gaps"])
+    def _decoded(self, decoder: Decoder) -> None:
+        self._timelines.batch(decoder.timeline(), decoder_counters(decoder)["gaps"])

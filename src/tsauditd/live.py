@@ -78,15 +78,14 @@ class LiveSessions:
         self._timelines.changed.clear()
         self._restart()
 
-    def batch(self, lines: bytes, spans: Iterable[tuple[int, int]]) -> None:
-        """Takes a batch of the core; it is worked on together with those that come in the next moment."""
+    def batch(self, lines: bytes) -> None:
+        """Takes what sessions need of a batch; it is worked on together with those that come in the next moment."""
         first = not self._waiting
-        for start, end in spans:
-            self._waiting.append(lines[start:end])
-            self._waiting_bytes += end - start
+        self._waiting.append(lines)
+        self._waiting_bytes += len(lines)
         if self._waiting_bytes >= _TOGETHER:
             self.take()
-        elif first and self._waiting:
+        elif first:
             self._later(self.take)
 
     def take(self) -> None:
@@ -95,7 +94,7 @@ class LiveSessions:
             lines = b"".join(self._waiting)
             self._waiting.clear()
             self._waiting_bytes = 0
-            push_lines(self._timelines, lines, ((0, len(lines)),))
+            push_lines(self._timelines, lines)
             self._settle()
 
     def lost(self, text: str, count: int) -> None:

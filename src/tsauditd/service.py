@@ -154,6 +154,7 @@ class Service:
             original=config.events.original,
             raw=config.raw_format,
             max_argument_bytes=config.events.max_argument_bytes,
+            timelines=bool(config.sessions),
         )
         self._actions.change(Commands(config.daemon.single_command, config.daemon.halt_command))
         before, self._config = self._config, config

@@ -11,7 +11,6 @@ use crate::raw::{RawFormat, RawLog};
 use crate::record::{Headers, Record, kind};
 use crate::system::System;
 use crate::talkers::Talkers;
-use crate::timeline::Spans;
 
 /// A line longer than this is not an audit record: auditd's own end at 8,970 bytes. In bytes.
 const LONGEST_LINE: usize = 1 << 20;
@@ -30,6 +29,8 @@ pub struct Settings {
     pub context: bool,
     /// The longest `process.args` kept, in bytes.
     pub max_argument_bytes: usize,
+    /// Keep what the timelines of sessions need.
+    pub timelines: bool,
     /// Where to count who causes how many events, if anybody wants to know.
     pub talkers: Option<Arc<Mutex<Talkers>>>,
     /// Also write each record as auditd does; packets only.
@@ -49,6 +50,7 @@ impl Default for Settings {
             host: Host::default(),
             context: true,
             max_argument_bytes: 2 << 20,
+            timelines: false,
             talkers: None,
             raw: RawFormat::None,
             log: false,
@@ -104,8 +106,8 @@ pub struct Engine {
     done: Vec<Event>,
     out: Vec<u8>,
     raw: RawLog,
-    /// The lines of `out` that a session's timeline needs.
-    spans: Spans,
+    /// The lines of `out` that a session's timeline needs, as far as it reads them.
+    timeline: Vec<u8>,
     /// The beginning of a line whose end has not come.
     rest: Vec<u8>,
     /// In the middle of a line that is too long.
@@ -144,7 +146,7 @@ impl Engine {
             endpoints: Endpoints::default(),
             done: Vec::new(),
             out: Vec::new(),
-            spans: Spans::default(),
+            timeline: Vec::new(),
             rest: Vec::new(),
             skipping: false,
             headers: Headers::default(),
@@ -183,9 +185,16 @@ impl Engine {
     }
 
     /// Goes on by other settings, from the next event and the next raw record on.
-    pub fn change(&mut self, original: bool, max_argument_bytes: usize, raw: RawFormat) {
+    pub fn change(
+        &mut self,
+        original: bool,
+        max_argument_bytes: usize,
+        raw: RawFormat,
+        timelines: bool,
+    ) {
         self.renderer.change(original, max_argument_bytes);
         self.raw.change(raw);
+        self.settings.timelines = timelines;
     }
 
     /// How many processes are remembered, and the bytes of what they run.
@@ -308,9 +317,10 @@ impl Engine {
         &mut self.out
     }
 
-    /// The lines written and where those stand that a timeline needs; the caller takes both away.
-    pub fn batch(&mut self) -> (&mut Vec<u8>, &mut Spans) {
-        (&mut self.out, &mut self.spans)
+    /// The lines written, and those of them that timelines need, without what these do not read (`ecs`, the process's
+    /// ancestors, `auditd.paths` and the like); the caller takes both away. The latter are no more bytes than the former.
+    pub fn batch(&mut self) -> (&mut Vec<u8>, &mut Vec<u8>) {
+        (&mut self.out, &mut self.timeline)
     }
 
     /// The records as auditd writes them; the caller takes them away.
@@ -368,7 +378,7 @@ impl Engine {
 
     fn write(&mut self) {
         if self.out.is_empty() {
-            self.spans.clear(); // the lines that they were of have been taken away
+            self.timeline.clear(); // the lines that it is of have been taken away
         }
         for event in self.done.drain(..) {
             let time = event.stamp.time();
@@ -399,8 +409,9 @@ impl Engine {
                         oldest.write(&mut self.out, &flow);
                     }
                 }
-                if timeline {
-                    self.spans.add(start..self.out.len());
+                if timeline && self.settings.timelines {
+                    let renderer = &self.renderer;
+                    renderer.write_for_timelines(&self.out, start, &mut self.timeline);
                 }
             } else {
                 self.counters.skipped += 1;
@@ -412,14 +423,15 @@ impl Engine {
     /// Writes the lines whose ends are known by now, or will not be.
     fn write_waiting(&mut self, now: u64) {
         if self.out.is_empty() {
-            self.spans.clear();
+            self.timeline.clear();
         }
         while let Some((flow, line)) = self.endpoints.over(now, self.system.as_mut()) {
             let start = self.out.len();
             let timeline = line.timeline;
             line.write(&mut self.out, &flow);
-            if timeline {
-                self.spans.add(start..self.out.len());
+            if timeline && self.settings.timelines {
+                let line = self.out.get(start..).unwrap_or_default();
+                self.timeline.extend_from_slice(line);
             }
         }
     }

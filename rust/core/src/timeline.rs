@@ -25,34 +25,59 @@ pub fn needed(view: &View<'_>, process: &[u8]) -> bool {
         && memchr::memmem::find(process, b"\"name\":\"sshd").is_some()
 }
 
-/// Where the needed lines of a batch stand: neighbours are one span, in ascending order.
+/// The parts of a line that no timeline reads: what makes a line long, as the process's ancestors, its paths, readings.
 #[derive(Debug, Default)]
-pub struct Spans(Vec<Range<usize>>);
+pub struct Aside(Vec<Range<usize>>);
 
-impl Spans {
-    /// Adds a line, which comes after all others.
-    pub fn add(&mut self, line: Range<usize>) {
-        match self.0.last_mut() {
-            Some(last) if last.end == line.start => last.end = line.end,
-            _ => self.0.push(line),
-        }
-    }
-
-    /// Moves the spans of a batch that is put behind `before` bytes to the end of these.
-    pub fn append(&mut self, other: &mut Self, before: usize) {
-        for span in other.0.drain(..) {
-            self.add(span.start + before..span.end + before);
-        }
-    }
-
+impl Aside {
     /// Forgets them and keeps the room.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// Each as (start, end).
-    #[must_use]
-    pub fn pairs(&self) -> Vec<(usize, usize)> {
-        self.0.iter().map(|span| (span.start, span.end)).collect()
+    /// Notes members of one object, a comma before them included. They come after all others, or around the last.
+    pub fn add(&mut self, members: Range<usize>) {
+        if !members.is_empty() {
+            while self.0.pop_if(|last| last.start >= members.start).is_some() {}
+            self.0.push(members);
+        }
+    }
+
+    /// Writes a line, which begins at `start` of `text`, without them.
+    pub fn write_rest(&self, text: &[u8], start: usize, out: &mut Vec<u8>) {
+        let mut from = start;
+        for members in &self.0 {
+            let first = text.get(members.start) != Some(&b',');
+            let comma = first && text.get(members.end) == Some(&b',');
+            out.extend_from_slice(text.get(from..members.start).unwrap_or_default());
+            from = members.end + usize::from(comma);
+        }
+        out.extend_from_slice(text.get(from..).unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaves_out_first_middle_and_last_members() {
+        let line = br#"..{"a":1,"b":{"c":2,"d":3},"e":4}"#;
+        for (members, wanted) in [
+            (3..8, r#"{"b":{"c":2,"d":3},"e":4}"#),
+            (8..26, r#"{"a":1,"e":4}"#),
+            (14..19, r#"{"a":1,"b":{"d":3},"e":4}"#),
+            (19..25, r#"{"a":1,"b":{"c":2},"e":4}"#),
+            (26..32, r#"{"a":1,"b":{"c":2,"d":3}}"#),
+            (19..19, r#"{"a":1,"b":{"c":2,"d":3},"e":4}"#),
+        ] {
+            let mut aside = Aside::default();
+            aside.add(members.start..members.start);
+            aside.add(members.start + 1..members.end);
+            aside.add(members);
+            let mut out = Vec::new();
+            aside.write_rest(line, 2, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), wanted);
+        }
     }
 }

@@ -11,8 +11,8 @@ use crate::nss::AskedNames;
 #[pyclass(frozen, module = "tsauditd._core")]
 pub struct Decoder {
     engine: Mutex<Engine>,
-    /// Of the lines returned last.
-    spans: Mutex<Vec<(usize, usize)>>,
+    /// What timelines need of the lines returned last.
+    timeline: Mutex<Vec<u8>>,
 }
 
 impl Decoder {
@@ -27,17 +27,12 @@ impl Decoder {
         py: Python<'py>,
         work: impl FnOnce(&mut Engine) + Send,
     ) -> Bound<'py, PyBytes> {
-        let (mut lines, spans) = self.with(py, |engine| {
+        let (mut lines, timeline) = self.with(py, |engine| {
             work(engine);
-            let (lines, spans) = engine.batch();
-            let pairs = if lines.is_empty() {
-                Vec::new()
-            } else {
-                spans.pairs()
-            };
-            (std::mem::take(lines), pairs)
+            let (lines, timeline) = engine.batch();
+            (std::mem::take(lines), std::mem::take(timeline))
         });
-        *self.spans.lock().unwrap_or_else(PoisonError::into_inner) = spans;
+        *self.timeline.lock().unwrap_or_else(PoisonError::into_inner) = timeline;
         let bytes = PyBytes::new(py, &lines);
         lines.clear();
         // The buffer goes back, so that the next call need not grow one.
@@ -54,17 +49,19 @@ impl Decoder {
 impl Decoder {
     #[new]
     #[pyo3(signature = (*, original = false, resolve = false, since = None, until = None,
-        max_argument_bytes = 2_097_152))]
+        max_argument_bytes = 2_097_152, timelines = false))]
     fn new(
         original: bool,
         resolve: bool,
         since: Option<u64>,
         until: Option<u64>,
         max_argument_bytes: usize,
+        timelines: bool,
     ) -> Self {
         let settings = Settings {
             original,
             max_argument_bytes,
+            timelines,
             log: true,
             since,
             until,
@@ -77,7 +74,7 @@ impl Decoder {
         };
         Self {
             engine: Mutex::new(Engine::new(settings, names)),
-            spans: Mutex::default(),
+            timeline: Mutex::default(),
         }
     }
 
@@ -97,11 +94,9 @@ impl Decoder {
         })
     }
 
-    fn timeline_spans(&self) -> Vec<(usize, usize)> {
-        self.spans
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    fn timeline<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let timeline = self.timeline.lock();
+        PyBytes::new(py, &timeline.unwrap_or_else(PoisonError::into_inner))
     }
 
     fn unreadable(&self, py: Python<'_>) -> Vec<(u64, &'static str, String)> {

@@ -69,9 +69,10 @@ impl Listener {
     #[new]
     #[pyo3(signature = (fd, *, early = Vec::new(), netlink = true, lines = false, gather_us = 100, original = false, raw = None,
         host_name = None, host_id = None, boot_id = None, max_argument_bytes = 2_097_152,
-        context = true),
+        context = true, timelines = false),
         text_signature = "(fd, *, early=(), netlink=True, lines=False, gather_us=100, original=False, raw=None, \
-            host_name=None, host_id=None, boot_id=None, max_argument_bytes=2097152, context=True)")]
+            host_name=None, host_id=None, boot_id=None, max_argument_bytes=2097152, context=True, \
+            timelines=False)")]
     #[expect(clippy::too_many_arguments, reason = "Python's keyword arguments")]
     fn new(
         fd: i32,
@@ -86,6 +87,7 @@ impl Listener {
         boot_id: Option<String>,
         max_argument_bytes: usize,
         context: bool,
+        timelines: bool,
     ) -> PyResult<Self> {
         if gather_us > GATHER_US {
             return Err(PyValueError::new_err(format!(
@@ -111,6 +113,7 @@ impl Listener {
             host,
             max_argument_bytes,
             context,
+            timelines,
             ..Settings::default()
         };
         let plan = Plan {
@@ -170,11 +173,18 @@ impl Listener {
             .take(&self.shared.wake, |lines| PyBytes::new(py, lines))
     }
 
-    #[pyo3(signature = (*, original, raw, max_argument_bytes))]
-    fn change(&self, original: bool, raw: Option<&str>, max_argument_bytes: usize) -> PyResult<()> {
+    #[pyo3(signature = (*, original, raw, max_argument_bytes, timelines))]
+    fn change(
+        &self,
+        original: bool,
+        raw: Option<&str>,
+        max_argument_bytes: usize,
+        timelines: bool,
+    ) -> PyResult<()> {
         self.shared.change(Change {
             original,
             max_argument_bytes,
+            timelines,
             raw: raw_format(raw)?,
         });
         Ok(())
@@ -201,8 +211,9 @@ impl Listener {
         }
     }
 
-    fn timeline_spans(&self) -> Vec<(usize, usize)> {
-        self.shared.outbox.spans()
+    fn timeline<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let outbox = &self.shared.outbox;
+        outbox.timeline(|lines| PyBytes::new(py, lines))
     }
 
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

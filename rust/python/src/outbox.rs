@@ -5,11 +5,10 @@ use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tsauditd_core::timeline::Spans;
-
 use crate::system::Bell;
 
-/// Bytes that may wait for Python. Beyond, the thread reads no more and the packets wait in the kernel.
+/// Bytes that may wait for Python. Beyond, the thread reads no more and the packets wait in the kernel. What timelines
+/// need of them comes on top, at most as many again.
 const WAITING_BYTES: usize = 64 << 20;
 
 /// A buffer larger than this is not kept once a batch fills less than a quarter of it.
@@ -17,8 +16,8 @@ const KEPT_BYTES: usize = 1 << 20;
 
 struct Waiting {
     lines: Vec<u8>,
-    /// The lines that a timeline needs.
-    spans: Spans,
+    /// What timelines need of them.
+    timeline: Vec<u8>,
     /// The reader of `lines` has been told.
     rung: bool,
     /// The writer of `lines` waits for room.
@@ -28,8 +27,8 @@ struct Waiting {
 /// What is finished and not yet taken.
 pub struct Outbox {
     waiting: Mutex<Waiting>,
-    /// The buffers that the last batch left, for the next; the spans are those of the last batch until then.
-    spare: Mutex<(Vec<u8>, Spans)>,
+    /// The buffers that the last batch left, for the next; the second has what timelines need of it until then.
+    spare: Mutex<(Vec<u8>, Vec<u8>)>,
     ready: Bell,
 }
 
@@ -37,11 +36,28 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Moves `more` to the end of `all`, without copying where nothing is there.
+fn add(all: &mut Vec<u8>, more: &mut Vec<u8>) {
+    if all.is_empty() {
+        std::mem::swap(all, more);
+    } else {
+        all.append(more);
+    }
+}
+
+/// Empties a buffer, and lets its memory go if it was far larger than what was in it.
+fn empty(buffer: &mut Vec<u8>) {
+    if buffer.capacity() > KEPT_BYTES && buffer.len() < buffer.capacity() / 4 {
+        *buffer = Vec::new();
+    }
+    buffer.clear();
+}
+
 impl Outbox {
     pub fn new() -> io::Result<Self> {
         let waiting = Waiting {
             lines: Vec::new(),
-            spans: Spans::default(),
+            timeline: Vec::new(),
             rung: false,
             full: false,
         };
@@ -57,17 +73,12 @@ impl Outbox {
         self.ready.as_fd()
     }
 
-    /// Moves `lines` and their `spans` in and leaves them empty, with memory to fill again. Returns false when that made it full: put
-    /// no more until `room` is rung by a `take`.
-    pub fn put(&self, lines: &mut Vec<u8>, spans: &mut Spans) -> bool {
+    /// Moves `lines` and what timelines need of them in and leaves both empty, with memory to fill again. Returns false
+    /// when that made it full: put no more until `room` is rung by a `take`.
+    pub fn put(&self, lines: &mut Vec<u8>, timeline: &mut Vec<u8>) -> bool {
         let mut waiting = lock(&self.waiting);
-        let before = waiting.lines.len();
-        waiting.spans.append(spans, before);
-        if waiting.lines.is_empty() {
-            std::mem::swap(&mut waiting.lines, lines);
-        } else {
-            waiting.lines.append(lines);
-        }
+        add(&mut waiting.lines, lines);
+        add(&mut waiting.timeline, timeline);
         if !waiting.rung && !waiting.lines.is_empty() {
             waiting.rung = true;
             self.ready.ring();
@@ -86,10 +97,10 @@ impl Outbox {
         let mut spare = lock(&self.spare);
         {
             let mut waiting = lock(&self.waiting);
-            let (lines, spans) = &mut *spare;
-            spans.clear();
+            let (lines, timeline) = &mut *spare;
+            empty(timeline);
             std::mem::swap(&mut waiting.lines, lines);
-            std::mem::swap(&mut waiting.spans, spans);
+            std::mem::swap(&mut waiting.timeline, timeline);
             if waiting.rung {
                 waiting.rung = false;
                 self.ready.clear();
@@ -99,17 +110,13 @@ impl Outbox {
                 room.ring();
             }
         }
-        let lines = &mut spare.0;
-        let result = read(lines);
-        if lines.capacity() > KEPT_BYTES && lines.len() < lines.capacity() / 4 {
-            *lines = Vec::new();
-        }
-        lines.clear();
+        let result = read(&spare.0);
+        empty(&mut spare.0);
         result
     }
 
-    /// Where in the bytes of the last `take` those lines stand that a timeline needs.
-    pub fn spans(&self) -> Vec<(usize, usize)> {
-        lock(&self.spare).1.pairs()
+    /// Gives what timelines need of the last `take` to `read`.
+    pub fn timeline<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
+        read(&lock(&self.spare).1)
     }
 }

@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use tsauditd_core::endpoint::flow::Origin;
 use tsauditd_core::talkers::Talkers;
-use tsauditd_core::timeline::Spans;
 use tsauditd_core::{Engine, RawFormat, Settings};
 
 use crate::arena::Arena;
@@ -69,6 +68,7 @@ pub struct Change {
     pub original: bool,
     pub max_argument_bytes: usize,
     pub raw: RawFormat,
+    pub timelines: bool,
 }
 
 /// What the reading thread shares with those who started it.
@@ -294,8 +294,12 @@ impl Reader {
     /// Takes up other settings and the daemon's own records.
     fn own(&mut self, now: u64) {
         if let Some(change) = self.shared.take_change() {
-            self.engine
-                .change(change.original, change.max_argument_bytes, change.raw);
+            self.engine.change(
+                change.original,
+                change.max_argument_bytes,
+                change.raw,
+                change.timelines,
+            );
         }
         for packet in self.shared.take_own() {
             self.engine.packet(&packet, now);
@@ -516,13 +520,13 @@ impl Reader {
         self.delivered_ms = now;
         self.publish();
         let raw = self.engine.raw();
-        let mut room = raw.is_empty() || self.shared.raw.put(raw, &mut Spans::default());
-        let (output, spans) = self.engine.batch();
+        let mut room = raw.is_empty() || self.shared.raw.put(raw, &mut Vec::new());
+        let (output, timeline) = self.engine.batch();
         if !output.is_empty() {
             self.shared
                 .counters
                 .add(Count::BytesOut, output.len() as u64);
-            room &= self.shared.outbox.put(output, spans);
+            room &= self.shared.outbox.put(output, timeline);
         }
         if room {
             return;

@@ -14,9 +14,8 @@ def milliseconds(event: Event) -> int:
     event_id: str | None = event["event"].get("id")
     if event_id is None:
         return parse_time(event["@timestamp"])
-    stamp, _, _ = event_id.partition(":")
-    seconds, _, millis = stamp.partition(".")
-    return int(seconds) * 1000 + int(millis)
+    end = event_id.index(":")
+    return int(event_id[: end - 4] + event_id[end - 3 : end])
 
 
 def parse_time(text: str) -> int:

@@ -1,6 +1,6 @@
-"""Sessions from the core's batches: lines, and where in them those stand that a session needs."""
+"""Sessions from the core's batches: the lines that sessions need."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -19,9 +19,9 @@ class LoggedTimelines:
         self._ticked = 0
         self._gaps = 0
 
-    def batch(self, lines: bytes, spans: Iterable[tuple[int, int]], gaps: int) -> None:
-        """Takes what a Decoder has returned: lines, its `timeline_spans`, and its count of serials never seen."""
-        push_lines(self.timelines, lines, spans)
+    def batch(self, lines: bytes, gaps: int) -> None:
+        """Takes what a Decoder has: its `timeline`, and its count of serials never seen."""
+        push_lines(self.timelines, lines)
         if new := gaps - self._gaps:
             self._gaps = gaps
             self.timelines.lost(f"{new} serials never seen", self.timelines.now, new, about=True)
@@ -42,9 +42,8 @@ class LoggedTimelines:
         self.timelines.finish(ended=True)
 
 
-def push_lines(timelines: Timelines, lines: bytes, spans: Iterable[tuple[int, int]]) -> None:
-    """Gives timelines those lines of a batch that stand in `spans`."""
+def push_lines(timelines: Timelines, lines: bytes) -> None:
+    """Gives timelines the events of these lines."""
     loads, push = orjson.loads, timelines.push
-    for start, end in spans:
-        for line in lines[start:end].splitlines():
-            push(loads(line))
+    for line in lines.splitlines():
+        push(loads(line))

@@ -180,6 +180,9 @@ class Timelines:
 
     def _session(self, event: Event, number: str, ms: int) -> Session:
         session_id = event.get("tsauditd", _NONE).get("session", _NONE).get("id")
+        session = self.sessions.get(session_id)
+        if session is not None:
+            return session
         node = _node(event.get("host", _NONE))
         if session_id is None:
             session_id = self._ids.get((node, number))

@@ -57,8 +57,10 @@ pub fn write(
     }
     network::sockets(view, pen, &inner);
     inner.close(pen.out);
+    let rest = pen.out.len();
     paths::write(view, pen, &object);
     summary(view, pen, &object, action, target);
+    pen.not_for_timelines(rest);
     object.close(pen.out);
 }
 

@@ -80,6 +80,7 @@ impl Target {
         {
             path(view, pen, &object, field);
         }
+        let rest = pen.out.len();
         pen.text(&object, "inode", value(name::INODE));
         let write = |pen: &mut Pen<'_>| {
             if let Some(types) = self.types() {
@@ -117,6 +118,7 @@ impl Target {
             Some((_, tail, enriched)) => pen.again(&object, Section::File, tail, enriched, write),
             None => write(pen),
         }
+        pen.not_for_timelines(rest);
         object.close(pen.out);
     }
 }

@@ -1,5 +1,7 @@
 //! The end of a line: what is known last is written last.
 
+use std::ops::Range;
+
 use crate::ecs::network;
 use crate::ecs::pen::Related;
 use crate::endpoint::flow::Flow;
@@ -41,8 +43,13 @@ impl OpenLine {
     }
 }
 
-/// Ends a line: closes `tsauditd`, writes the ends of a connection and `related`.
-pub fn end(out: &mut Vec<u8>, extra: Object, related: &mut Related, flow: Option<&Flow>) {
+/// Ends a line: closes `tsauditd`, writes the ends of a connection and `related`. Returns where the last is.
+pub fn end(
+    out: &mut Vec<u8>,
+    extra: Object,
+    related: &mut Related,
+    flow: Option<&Flow>,
+) -> Range<usize> {
     if let Some(origin) = flow.and_then(|flow| flow.origin) {
         extra.name(out, "endpoint");
         json::plain_string(out, origin.word().as_bytes());
@@ -52,7 +59,10 @@ pub fn end(out: &mut Vec<u8>, extra: Object, related: &mut Related, flow: Option
     if let Some(flow) = flow {
         network::flow(out, &top, related, flow);
     }
+    let start = out.len();
     related.write(out, &top);
+    let end = out.len();
     top.close(out);
     out.push(b'\n');
+    start..end
 }

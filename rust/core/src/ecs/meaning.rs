@@ -59,10 +59,12 @@ impl<'a> Meaning<'a> {
         pen.out.push(b'"');
         pen.marked(Mark::Id, |out| write_id(out, stamp));
         pen.out.push(b'"');
+        let constant = pen.out.len();
         object.insert(
             pen.out,
             br#""kind":"event","module":"auditd","dataset":"auditd.event""#,
         );
+        pen.not_for_timelines(constant);
         match (self.lead, self.call) {
             (Some(row), None) | (None, Some(row)) if !self.creates => {
                 object.insert(pen.out, row.told.as_bytes());

@@ -38,7 +38,7 @@ use crate::process::Table;
 use crate::process::seen::Turn;
 use crate::record::kind;
 use crate::system::System;
-use crate::timeline;
+use crate::timeline::{self, Aside};
 
 /// The version of ECS whose fields these are.
 const ECS_VERSION: &str = "8.17.0";
@@ -89,6 +89,8 @@ pub struct Renderer {
     /// By all records of an event.
     lines: Lines,
     marks: Marks,
+    /// Of the line that was written last.
+    aside: Aside,
 }
 
 impl Renderer {
@@ -115,6 +117,7 @@ impl Renderer {
             memo: memo::Memo::default(),
             lines: Lines::default(),
             marks: Marks::default(),
+            aside: Aside::default(),
         }
     }
 
@@ -127,6 +130,12 @@ impl Renderer {
         self.lines = Lines::default();
     }
 
+    /// Writes the line that was written last, and begins at `start` of `text`, as timelines need it: without what
+    /// they do not read.
+    pub fn write_for_timelines(&self, text: &[u8], start: usize, out: &mut Vec<u8>) {
+        self.aside.write_rest(text, start, out);
+    }
+
     /// Writes `event` as a line at the end of `out`.
     pub fn write(
         &mut self,
@@ -135,6 +144,7 @@ impl Renderer {
         endpoints: &mut Endpoints,
         out: &mut Vec<u8>,
     ) -> Written {
+        self.aside.clear();
         let generation = system.generation();
         let hash = Lines::hash(event).filter(|_| !self.original);
         if let Some(hash) = hash
@@ -181,6 +191,7 @@ impl Renderer {
             recall,
             memo: &mut self.memo,
             marks: &mut self.marks,
+            aside: &mut self.aside,
         };
         pen.marks.clear();
         let top = Object::open(pen.out);
@@ -191,10 +202,12 @@ impl Renderer {
             clock.write(out, event.stamp.seconds, event.stamp.millis)
         });
         pen.out.push(b'"');
+        let ecs_at = pen.out.len();
         top.name(pen.out, "ecs");
         pen.out.extend_from_slice(b"{\"version\":\"");
         pen.out.extend_from_slice(ECS_VERSION.as_bytes());
         pen.out.extend_from_slice(b"\"}");
+        pen.not_for_timelines(ecs_at);
         let original_at = meaning.write(&view, &mut pen, &top);
         host(&view, &mut pen, &top, &self.host);
         let user_at = pen.out.len();
@@ -228,9 +241,11 @@ impl Renderer {
         if matches!(answer, Answer::Nothing) {
             network::write(&view, &mut pen, &top, meaning.lead);
         }
+        let tags_at = pen.out.len();
         pen.same(&top, Section::Tags, |pen| tags(&view, pen, &top));
         top.name(pen.out, "service");
         pen.out.extend_from_slice(b"{\"type\":\"auditd\"}");
+        pen.not_for_timelines(tags_at);
         if !self.data.gather(&view, meaning.users(), pen.system) {
             pen.recall = Recall::Not;
         }
@@ -253,6 +268,7 @@ impl Renderer {
                 session_prefix: &self.session_prefix,
                 changes,
                 cage,
+                opened: meaning.lead.is_some_and(|row| row.action == "opened-file"),
             },
         );
         let process = pen.out.get(process_at..process_end).unwrap_or_default();
@@ -272,6 +288,7 @@ impl Renderer {
                 .put(place, told, event.at(who), enriched, generation);
         }
         if keep {
+            self.aside.clear(); // what follows `event.original` moves
             let before = out.len();
             original::write(&view, out, original_at);
             extra = extra.moved(before, out.len());
@@ -283,6 +300,7 @@ impl Renderer {
             Answer::Nothing => None,
             Answer::Flow(flow) => Some(flow),
             Answer::Wait(wait) => {
+                self.aside.clear();
                 let related = std::mem::take(&mut self.related);
                 let line = OpenLine::take(out, start, extra, related, timeline);
                 return Written {
@@ -292,7 +310,10 @@ impl Renderer {
                 };
             }
         };
-        line::end(out, extra, &mut self.related, flow.as_ref());
+        let related = line::end(out, extra, &mut self.related, flow.as_ref());
+        if !keep {
+            self.aside.add(related);
+        }
         let written = Written {
             whole,
             timeline,
@@ -378,6 +399,8 @@ struct Beside<'a> {
     session_prefix: &'a [u8],
     changes: Option<changes::Changes>,
     cage: Option<&'a Container>,
+    /// A file was opened.
+    opened: bool,
 }
 
 /// Writes `"tsauditd":{...}`: readings, and whatever is to be said about the event itself. Returns whether the event
@@ -397,7 +420,11 @@ fn extra(
     if let Some(container) = beside.cage.filter(|cage| cage.claimed) {
         container::claim(pen, &object, container);
     }
+    let start = pen.out.len();
     data.write_readings(pen, &object);
+    if !beside.opened {
+        pen.not_for_timelines(start);
+    }
     if let Some(changes) = &beside.changes {
         changes.write_before(view, pen, &object);
     }

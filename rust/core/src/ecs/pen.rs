@@ -6,6 +6,7 @@ use crate::event::View;
 use crate::fields::Field;
 use crate::json::{self, Object};
 use crate::system::System;
+use crate::timeline::Aside;
 
 /// Writes one event.
 pub struct Pen<'a> {
@@ -27,6 +28,8 @@ pub struct Pen<'a> {
     pub memo: &'a mut Memo,
     /// Where the event's stamp was written.
     pub marks: &'a mut Marks,
+    /// What timelines do not read.
+    pub aside: &'a mut Aside,
 }
 
 /// Whether the parts of a line that stay the same are there already.
@@ -77,6 +80,11 @@ impl Pen<'_> {
                 .learn(text, enriched, generation, section, written);
         }
         self.intact &= intact;
+    }
+
+    /// What was written from `start` on, members of one object, is nothing for timelines.
+    pub fn not_for_timelines(&mut self, start: usize) {
+        self.aside.add(start..self.out.len());
     }
 
     /// Writes a part of the event's stamp.

@@ -38,19 +38,24 @@ pub fn write(
                 (None, None) => {}
             }
         }
+        let start = pen.out.len();
         if let Some(entry) = entry {
             leaders(pen, &object, entry);
         }
         terminal(view, pen, &object);
+        pen.not_for_timelines(start);
     });
     if !arguments.is_empty() {
         pen.list(&object, "args", arguments.iter());
+        let start = pen.out.len();
         object.name(pen.out, "args_count");
         json::number(pen.out, arguments.count.unwrap_or(arguments.len() as u64));
         command_line(pen, &object, arguments);
+        pen.not_for_timelines(start);
     } else if let Some(entry) = entry {
         object.insert(pen.out, &entry.program.arguments);
     }
+    let title_at = pen.out.len();
     if let Some(field) = view
         .first(kind::PROCTITLE)
         .and_then(|part| view.field(part, name::PROCTITLE))
@@ -63,6 +68,7 @@ pub fn write(
     } else if let Some(entry) = entry {
         object.insert(pen.out, &entry.program.title);
     }
+    pen.not_for_timelines(title_at);
     if let Some(field) = view
         .first(kind::CWD)
         .and_then(|part| view.field(part, name::CWD))
@@ -96,6 +102,7 @@ fn parent(view: &View<'_>, pen: &mut Pen<'_>, process: &Object, entry: Option<&E
         object.name(pen.out, "pid");
         json::number(pen.out, known.pid);
     }
+    let start = pen.out.len();
     if let Some(known) = known {
         for members in [
             &known.identity,
@@ -106,6 +113,7 @@ fn parent(view: &View<'_>, pen: &mut Pen<'_>, process: &Object, entry: Option<&E
             object.insert(pen.out, members);
         }
     }
+    pen.not_for_timelines(start);
     object.close(pen.out);
 }
 

@@ -70,9 +70,11 @@ pub fn known_name<'n>(
 fn pair(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, member: &str, uid: u8, gid: u8) {
     let object = Object::member(pen.out, parent, member);
     by_number(view, pen, &object, uid, Owner::User);
+    let start = pen.out.len();
     let group = Object::member(pen.out, &object, "group");
     by_number(view, pen, &group, gid, Owner::Group);
     group.close(pen.out);
+    pen.not_for_timelines(start);
     object.close(pen.out);
 }
 
@@ -120,8 +122,10 @@ pub fn write(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, users: Users) 
             effective.close(pen.out);
         }
     }
+    let start = pen.out.len();
     pair(view, pen, &user, "saved", name::SUID, name::SGID);
     pair(view, pen, &user, "filesystem", name::FSUID, name::FSGID);
+    pen.not_for_timelines(start);
     let audit = Object::member(pen.out, &user, "audit");
     by_number(view, pen, &audit, name::AUID, Owner::User);
     audit.close(pen.out);

@@ -1,0 +1,97 @@
+"""Which lines of a batch a session's timeline gets, and what of them: all that it reads, and no others."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from replay import events, packet, sending, socket_pair, wait_ready
+from sessions import CAPTURES, contents, decoded, of_lines
+
+from tsauditd.event import Decoder, Listener
+
+LOGS = sorted([*CAPTURES.glob("*.log"), *CAPTURES.glob("*.log.gz")])
+
+LOGIN_TYPES = {"user_login", "user_auth", "user_acct", "user_err", "user_start", "cred_acq", "login"}
+MACHINE, BOOT = "0123456789abcdef0123456789abcdef", "fedcba98-7654-4321-8000-000000000000"
+
+
+def needed(event: dict[str, Any]) -> bool:
+    auditd = event["auditd"]
+    kind = auditd["message_type"]
+    rare = ("system_boot", "system_shutdown", "service_start", "service_stop", "crypto_session")
+    sshd = event.get("process", {}).get("name", "").startswith("sshd") and auditd.get("data", {}).get(
+        "syscall"
+    ) in (
+        "accept",
+        "accept4",
+        "getpeername",
+    )
+    return (
+        "session" in auditd
+        or kind in LOGIN_TYPES
+        or kind in rare
+        or kind.startswith(("anom_login", "anom_origin"))
+        or sshd
+    )
+
+
+@pytest.mark.parametrize("path", LOGS, ids=lambda path: path.name)
+def test_a_timeline_needs_these_events_and_gets_no_others(path: Path) -> None:
+    for lines, every in decoded(contents(path.name)):
+        wanted = [event for event in map(json.loads, every.splitlines()) if needed(event)]
+        got = [json.loads(line) for line in lines.splitlines()]
+        assert [event["event"]["id"] for event in got] == [event["event"]["id"] for event in wanted]
+        assert all(within(thin, whole) for thin, whole in zip(got, wanted, strict=True))
+
+
+@pytest.mark.parametrize("path", LOGS, ids=lambda path: path.name)
+def test_what_is_left_out_makes_no_difference_to_sessions(path: Path) -> None:
+    both = list(decoded(contents(path.name)))
+    thin, whole = of_lines(lines for lines, _ in both), of_lines(lines for _, lines in both)
+    assert thin.documents == whole.documents
+    unneeded = set(whole.unowned) - set(thin.unowned)
+    assert not unneeded & {event_id for lines, _ in both for event_id in ids(lines)}
+
+
+def ids(lines: bytes) -> list[str]:
+    return [json.loads(line)["event"]["id"] for line in lines.splitlines()]
+
+
+def within(part: Any, whole: Any) -> bool:
+    """Whether an object is another one without some of its members."""
+    if isinstance(part, dict):
+        return all(name in whole and within(value, whole[name]) for name, value in part.items())
+    return bool(part == whole)
+
+
+def test_without_being_asked_for_nothing_is_kept() -> None:
+    decoder = Decoder()
+    assert decoder.feed(contents("ssh.enriched.log"))
+    assert decoder.timeline() == b""
+
+
+def test_the_listener_tells_them_of_each_batch_and_names_the_session() -> None:
+    of_session = [
+        packet(kind, text)
+        for kind, text in (
+            (1112, "audit(1700000001.000:9001): pid=5 uid=0 auid=7 ses=3 msg='op=login id=7 res=success'"),
+            (1320, "audit(1700000001.000:9001): "),
+        )
+    ]
+    with socket_pair() as (sender, receiver):
+        listener = Listener(
+            receiver.fileno(), netlink=False, host_name="here", host_id=MACHINE, boot_id=BOOT, timelines=True
+        )
+        listener.start()
+        found: list[bytes] = []
+        count = 0
+        with sending(sender, [*events(range(1, 50)), *of_session, *events(range(50, 99))]):
+            while count < 99:
+                wait_ready(listener)
+                count += listener.take().count(b"\n")
+                found += listener.timeline().splitlines()
+        listener.stop()
+    assert count == 99
+    (line,) = found
+    assert json.loads(line)["tsauditd"]["session"] == {"id": "01234567-fedcba98-3"}
