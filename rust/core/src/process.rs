@@ -9,6 +9,7 @@ pub mod lineage;
 pub mod origin;
 pub mod program;
 pub mod seen;
+mod settle;
 mod slots;
 
 use std::net::IpAddr;
@@ -44,10 +45,27 @@ pub enum Session {
     /// It was not seen.
     #[default]
     Unknown,
+    /// There is none: the first process made no session (setsid(2)), and neither did those that led here.
+    None,
     /// The process itself.
     Own,
     /// Another one.
     Of(Arc<Program>),
+    /// One that ended before it was seen. The session keeps its number from being given to another.
+    Gone(u32),
+}
+
+impl Session {
+    /// The number of the session of the process `own`, as /proc has it; `None` where it is not known.
+    fn number(&self, own: u32) -> Option<u32> {
+        match self {
+            Self::Unknown => None,
+            Self::None => Some(0),
+            Self::Own => Some(own),
+            Self::Of(leader) => Some(leader.pid),
+            Self::Gone(leader) => Some(*leader),
+        }
+    }
 }
 
 /// A process.
@@ -98,7 +116,7 @@ impl Entry {
             ticks: stat.map(|stat| stat.ticks),
             parent_pid: 0,
             parent: lineage.parent,
-            session: lineage.session.map_or(Session::Unknown, Session::Of),
+            session: lineage.session,
             origin: lineage.origin,
             container: lineage.container,
             terminal: stat

@@ -119,11 +119,6 @@ fn parent(view: &View<'_>, pen: &mut Pen<'_>, process: &Object, entry: Option<&E
 
 /// Writes `"session_leader":{...},"entry_leader":{...}` (ECS, process).
 fn leaders(pen: &mut Pen<'_>, process: &Object, entry: &Entry) {
-    let session = match &entry.session {
-        Session::Unknown => None,
-        Session::Own => Some(&entry.program),
-        Session::Of(leader) => Some(leader),
-    };
     let begin = |pen: &mut Pen<'_>, member: &str, leader: &Program| {
         let object = Object::member(pen.out, process, member);
         object.name(pen.out, "pid");
@@ -132,8 +127,16 @@ fn leaders(pen: &mut Pen<'_>, process: &Object, entry: &Entry) {
         object.insert(pen.out, &leader.image);
         object
     };
-    if let Some(leader) = session {
-        begin(pen, "session_leader", leader).close(pen.out);
+    match &entry.session {
+        Session::Unknown | Session::None => {}
+        Session::Own => begin(pen, "session_leader", &entry.program).close(pen.out),
+        Session::Of(leader) => begin(pen, "session_leader", leader).close(pen.out),
+        Session::Gone(leader) => {
+            let object = Object::member(pen.out, process, "session_leader");
+            object.name(pen.out, "pid");
+            json::number(pen.out, *leader);
+            object.close(pen.out);
+        }
     }
     if let Some(origin) = &entry.origin {
         let leader = origin.leader.as_ref().unwrap_or(&entry.program);

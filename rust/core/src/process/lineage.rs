@@ -17,8 +17,8 @@ pub struct Lineage {
     pub time: Option<u64>,
     /// The parent's program.
     pub parent: Option<Arc<Program>>,
-    /// The leader of the session.
-    pub session: Option<Arc<Program>>,
+    /// The session; never [`Session::Own`].
+    pub session: Session,
     /// The entry leader.
     pub origin: Option<Origin>,
     /// The container.
@@ -43,9 +43,8 @@ impl Lineage {
         };
         if parent.key.1 > 2 {
             lineage.session = match &parent.session {
-                Session::Unknown => None,
-                Session::Own => program(),
-                Session::Of(leader) => Some(Arc::clone(leader)),
+                Session::Own => Session::Of(Arc::clone(&parent.program)),
+                other => other.clone(),
             };
             lineage.origin = parent.origin.clone().map(|origin| Origin {
                 leader: origin.leader.or_else(program),

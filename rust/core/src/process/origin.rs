@@ -119,6 +119,8 @@ pub struct Signs<'a> {
     pub parent_executable: &'a [u8],
     /// It leads its session, if that is known.
     pub leads: Option<bool>,
+    /// It is in the session of the first process, or in none because that has made none.
+    pub with_first: bool,
     /// Its container is not its parent's.
     pub enters_container: bool,
     /// It belongs to a log-in.
@@ -153,10 +155,12 @@ pub fn door(signs: &Signs<'_>) -> Option<Door> {
         Some(door) if own != Some(door) && signs.leads != Some(false) => return Some(door),
         _ => {}
     }
-    if signs.leads == Some(false) {
+    if signs.leads == Some(false) && !signs.with_first {
         return None;
     }
-    if signs.parent == 1 && !signs.has_login {
+    // Who leads no session and has come by another door was left by its parent and taken up by the first process.
+    let started = signs.leads == Some(true) || signs.parent_door.is_none();
+    if signs.parent == 1 && !signs.has_login && started {
         return Some(Door::Systemd);
     }
     let at_console = signs.leads == Some(true) && signs.terminal == CONSOLE_MAJOR && own.is_none();
