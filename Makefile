@@ -75,6 +75,9 @@ rpm: wheel ## Make dist/*.rpm, an RPM package for this machine's Python and arch
 try-deb: deb ## Install the Debian package in a new Debian, start it there, remove and purge it (as root)
 	@$(BIN)/python packaging/deb/try.py dist/tsauditd_*.deb
 
+try-systemd: deb ## Run the Debian package under systemd, in an emulated machine that is switched on and off (as root)
+	@$(BIN)/python packaging/systemd/try.py dist/tsauditd_*.deb
+
 format: .venv/dev.stamp ## Put Python and Rust code into the project's format
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
@@ -110,4 +113,4 @@ clean: ## Remove what was built
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable . >&2
 	@touch $@
 
-.PHONY: help run test build lint bench-convert bench-instructions bench-live bench-sessions bench-rules showdown bench-storms wheel deb rpm try-deb format lock clean
+.PHONY: help run test build lint bench-convert bench-instructions bench-live bench-sessions bench-rules showdown bench-storms wheel deb rpm try-deb try-systemd format lock clean

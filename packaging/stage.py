@@ -78,6 +78,10 @@ def program(root: Path) -> None:
     put(PACKAGING / "launcher", root / "usr/sbin/tsauditd", 0o755)
     for unit in sorted((PACKAGING / "systemd").glob("*.service")):
         put(unit, root / "lib/systemd/system" / unit.name)
+    put(
+        PACKAGING / "systemd/auditd.service.d.conf",
+        root / "lib/systemd/system/auditd.service.d/tsauditd.conf",
+    )
     put(PACKAGING / "systemd/tsauditd.sysusers", root / "usr/lib/sysusers.d/tsauditd.conf")
     put(PACKAGING / "tsauditd.toml", root / "usr/share/tsauditd/tsauditd.toml")
     shutil.copytree(PROJECT / "rules", root / "usr/share/tsauditd/rules", symlinks=True)
