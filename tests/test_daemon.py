@@ -13,6 +13,7 @@ from tsauditd.config import Config
 from tsauditd.daemon import Summary, listen, serve, this_host
 from tsauditd.event import ListenerCounters, SinkHealth
 from tsauditd.kernel.rules.drift import Drift
+from tsauditd.kernel.standing import Notice
 from tsauditd.pipeline import Losses, Origin, Pipeline
 
 HERE = Origin("here", "id", "boot")
@@ -38,6 +39,9 @@ class Replay:
 
     def lost(self) -> int:
         return self.lost_records
+
+    def notices(self) -> list[Notice]:
+        return []
 
     def drift(self) -> Drift | None:
         return None

@@ -18,7 +18,8 @@ from jsonschema.exceptions import best_match
 
 from tsauditd.event import Decoder, decoder_counters
 from tsauditd.kernel.rules.drift import Drift, drift_document
-from tsauditd.pipeline import Losses, Origin, loss_event, rules_event
+from tsauditd.kernel.standing import Notice, notice_document
+from tsauditd.pipeline import Losses, Origin, loss_event, notice_event, rules_event
 
 HERE = Path(__file__).parent
 LOGS = sorted([*(HERE / "captures").glob("*.log"), *(HERE / "captures").glob("*.log.gz")])
@@ -112,6 +113,15 @@ def test_changed_rules() -> None:
         line = rules_event(
             drift.sentence, drift_document(drift), Origin("host", "id", "boot"), 1_700_000_000.123
         )
+        event = json.loads(line, object_pairs_hook=distinct)
+        assert [error.message for error in WHOLE.iter_errors(event)] == []
+
+
+def test_the_place_at_the_kernel() -> None:
+    for good, name in ((True, "tsauditd"), (False, None)):
+        notice = Notice("audit-pid-lost", "It was taken.", good, 7, name, 1)
+        origin = Origin("host", "id", "boot")
+        line = notice_event(notice.sentence, notice_document(notice), notice.action, origin, 1.5, good=good)
         event = json.loads(line, object_pairs_hook=distinct)
         assert [error.message for error in WHOLE.iter_errors(event)] == []
 

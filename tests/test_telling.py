@@ -18,6 +18,7 @@ DATA: dict[str, Any] = {
     "started": 100.0,
     "now": 160.0,
     "reading": "as the audit daemon",
+    "problems": ["auditing is switched off (enabled is 0)"],
     "counters": {
         "events": 5,
         "records": 25,

@@ -22,8 +22,9 @@ from tsauditd.kernel.rules.lists import delete_rule, list_rules
 from tsauditd.kernel.rules.load import load
 from tsauditd.kernel.rules.names import core_names
 from tsauditd.kernel.rules.rule import Command, Rule, Verb
+from tsauditd.kernel.standing import Notice, Standing
 from tsauditd.kernel.state import SETTINGS, KernelState, Snapshot
-from tsauditd.kernel.status import lost_records, set_backlog_limit, set_enabled, status
+from tsauditd.kernel.status import Glance, glance, set_backlog_limit, set_enabled, status
 
 NO_RULES = "none"
 
@@ -69,11 +70,21 @@ class Attachment:
         self.taken: Snapshot | None = None
         """The state as this daemon has made it, without what others did since."""
         self._say = say
+        self.standing = Standing(receiver, registered=registered, enabled=0)
+        self._now: Glance | None = None
 
     @property
     def reading(self) -> str:
         """How it gets the records, in words."""
+        if (away := self.standing.away) is not None:
+            return f"beside {away}"
         return "as the audit daemon" if self.registered else "beside another daemon"
+
+    @property
+    def problems(self) -> list[str]:
+        """What is not as this daemon has made it or found it, a sentence each."""
+        told = self.watch.told if self.watch else None
+        return [*self.standing.problems, *([told.sentence] if told else [])]
 
     def plan(self, config: Kernel) -> Callable[[], None]:
         """What makes the kernel's state what `config` asks for. Raises BadConfiguration when the rules are wrong.
@@ -109,14 +120,20 @@ class Attachment:
         _tell_room(config, self._socket, self._say)
         after = state.snapshot()
         self.taken = _ours(taken, now, after)
+        self.standing.expect(after.status.enabled)
         self._loan.taken(self.taken)
         self.watch = DriftWatch(after.rules, core_names(), own=bool(commands))
 
     def lost(self) -> int:
         """Records that the kernel has lost since the state was taken."""
-        now = lost_records(self._control)
-        before = self._lost_before
+        self._now = glance(self._control)
+        now, before = self._now.lost, self._lost_before
         return now - before if now >= before else now  # somebody has set it back to 0
+
+    def notices(self) -> list[Notice]:
+        """What has come to be otherwise with the audit pid and the enabled flag, if `lost` has looked since."""
+        now, self._now = self._now, None
+        return self.standing.look(now) if now else []
 
     def backlog(self) -> tuple[int, int]:
         """Records that wait in the kernel, and how many may. Raises TsauditdError."""
@@ -204,6 +221,7 @@ def attach(config: Kernel, say: Callable[[str], None]) -> Attachment:
         taken = KernelState(control).snapshot()
         loan.taken(taken)
         attachment.taken = taken
+        attachment.standing.expect(taken.status.enabled)
         attachment.watch = DriftWatch(taken.rules, core_names(), own=bool(commands))
     except BaseException:
         # What failed first is what to tell.

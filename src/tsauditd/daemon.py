@@ -21,6 +21,7 @@ from tsauditd.config import Config
 from tsauditd.errors import NoAudit, NotPrivileged, TsauditdError, UsageError
 from tsauditd.event import Listener, ListenerCounters, listener_counters
 from tsauditd.kernel.rules.drift import Drift, drift_document
+from tsauditd.kernel.standing import Notice, notice_document
 from tsauditd.outputs import Outputs
 from tsauditd.own import OwnRecords
 from tsauditd.pipeline import Losses, Origin, Pipeline
@@ -33,9 +34,9 @@ from tsauditd.watching import Watching
 _TICK = 1.0
 """Seconds between two looks at how things stand."""
 
-_TICKS_AT_REST = 10
-"""Ticks between two looks at the kernel's rules, and at its count of lost records while nothing comes: it loses what
-there is no room for, and that goes on its way to here. Each answer costs a wake-up."""
+_TICKS_AT_REST = 5
+"""Ticks between two looks at the kernel's rules, and at its status while nothing comes: it loses what there is no room
+for, and that goes on its way to here. Each answer costs a wake-up."""
 
 _TOGETHER = 0.1
 """Seconds in which the events of sessions are gathered before they are worked on."""
@@ -64,6 +65,9 @@ class Source(Protocol):
 
     def lost(self) -> int:
         """Records that the kernel has lost since the source was opened."""
+
+    def notices(self) -> list[Notice]:
+        """What has come to be otherwise with the hold on the kernel's audit, by the last look at `lost`."""
 
     def drift(self) -> Drift | None:
         """How the kernel's rules differ from those that were loaded, when that is new."""
@@ -267,6 +271,10 @@ async def serve(
         if counters["ended"] or pipeline.finished:
             stop.set()
 
+    def look() -> None:
+        for notice in source.notices():
+            pipeline.tell_notice(notice.sentence, notice_document(notice), notice.action, good=notice.good)
+
     manager = ServiceManager()
     listener.start()
     loop.add_reader(listener.fileno(), batch)
@@ -281,6 +289,7 @@ async def serve(
                 ticks += 1
                 due = ticks % _TICKS_AT_REST == 0
                 tell(at_rest=due)
+                look()
                 manager.alive()
                 if due and (drift := source.drift()) is not None:
                     pipeline.tell_rules(drift.sentence, drift_document(drift))

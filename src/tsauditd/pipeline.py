@@ -80,6 +80,14 @@ def rules_event(reason: str, rules: Mapping[str, object], origin: Origin, when: 
     return _own_event(meaning, reason, {"rules": rules}, origin, when)
 
 
+def notice_event(
+    reason: str, kernel: Mapping[str, object], action: str, origin: Origin, when: float, *, good: bool
+) -> bytes:
+    """The event that tells that the daemon has lost its place at the kernel, or has it again."""
+    meaning = ("configuration", "change", action, "success" if good else "failure")
+    return _own_event(meaning, reason, {"kernel": kernel}, origin, when)
+
+
 def _own_event(
     meaning: tuple[str, str, str, str], reason: str, ours: Mapping[str, object], origin: Origin, when: float
 ) -> bytes:
@@ -223,10 +231,12 @@ class Pipeline:
     def tell_rules(self, reason: str, rules: Mapping[str, object]) -> None:
         """Tells each stream of events, and standard error, that the kernel's rules have changed, and how."""
         self._say(reason)
-        line = rules_event(reason, rules, self._origin, self._wall())
-        for outlet in self._outlets:
-            if outlet.sink.takes in ("events", "all"):
-                outlet.sink.write(line)
+        self.deliver(rules_event(reason, rules, self._origin, self._wall()))
+
+    def tell_notice(self, reason: str, kernel: Mapping[str, object], action: str, *, good: bool) -> None:
+        """Tells each stream of events, and standard error, how the daemon now stands at the kernel."""
+        self._say(reason)
+        self.deliver(notice_event(reason, kernel, action, self._origin, self._wall(), good=good))
 
     def close(self, patience: float) -> None:
         """Closes every sink, giving each at most `patience` seconds to write out what waits."""

@@ -15,7 +15,8 @@ from tsauditd.errors import TsauditdError, UsageError, visible
 from tsauditd.kernel.netlink import ControlSocket
 from tsauditd.kernel.registration import SignalInfo
 from tsauditd.kernel.rules.drift import Drift
-from tsauditd.kernel.status import lost_records, status
+from tsauditd.kernel.standing import Notice
+from tsauditd.kernel.status import glance, status
 
 _INPUT = 0
 
@@ -33,6 +34,7 @@ class PluginInput:
     lines = True
     registered = False
     reading = "as auditd's plugin"
+    problems: tuple[str, ...] = ()
     fd = _INPUT
 
     def __init__(self, config: Kernel, say: Callable[[str], None]) -> None:
@@ -58,7 +60,7 @@ class PluginInput:
         """Records that the kernel has lost since the start, as far as it may be asked and answers."""
         if self._control is not None:
             with contextlib.suppress(TsauditdError):
-                now = lost_records(self._control)
+                now = glance(self._control).lost
                 # Less: somebody has set it back to 0.
                 self._lost = now - self._lost_before if now >= self._lost_before else now
         return self._lost
@@ -77,6 +79,10 @@ class PluginInput:
     def sender(self) -> SignalInfo | None:
         """Nobody: the kernel tells auditd alone."""
         return None
+
+    def notices(self) -> list[Notice]:
+        """None: the audit pid is auditd's."""
+        return []
 
     def drift(self) -> Drift | None:
         """None: the rules are auditd's, and what is done to them comes as records."""

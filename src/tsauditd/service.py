@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, Protocol
 
@@ -36,6 +36,10 @@ class Kernel(Protocol):
     @property
     def reading(self) -> str:
         """How it gets the records, in words."""
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What is not as it should be with it, a sentence each."""
 
     def backlog(self) -> tuple[int, int]:
         """Records that wait in the kernel, and how many may."""
@@ -207,6 +211,7 @@ class Service:
             "started": round(self._began, 3),
             "now": round(now, 3),
             "reading": self._kernel.reading,
+            "problems": list(self._kernel.problems),
             "reloads": self._reloads,
             "counters": dict(listener_counters(self._listener)),
             "lost": {each.name: getattr(losses, each.name) for each in fields(losses)},

@@ -71,6 +71,12 @@ def metrics(data: Mapping[str, Any]) -> str:
         "What never arrived, by where it was lost.",
         [({"where": where}, count) for where, count in data["lost"].items()],
     )
+    family(
+        "problems",
+        "gauge",
+        "What is not as the daemon left it in the kernel: audit pid, enabled flag, rules.",
+        [({}, len(data["problems"]))],
+    )
     family("backlog", "gauge", "Records that wait in the kernel.", [({}, data["backlog"])])
     family("backlog_limit", "gauge", "Records that may wait in the kernel.", [({}, data["backlog_limit"])])
     for name, kind, text in (
@@ -117,6 +123,7 @@ def told(data: Mapping[str, Any] | None) -> str:
         ("events", f"{data['counters']['events']} of {data['counters']['records']} records"),
         ("lost since then", lost),
         ("both ends known", _ends(data["counters"])),
+        *(("to be looked at", visible(each)) for each in data["problems"]),
     ]
     for sink in data["outputs"]:
         dropped = "".join(f", {sink[name]} {name}" for name in ("dropped", "cut", "uncertain") if sink[name])
@@ -159,6 +166,9 @@ def flat(data: Mapping[str, Any], prefix: str = "") -> list[str]:
             lines += flat(value, f"{prefix}{key} ")
         elif isinstance(value, list):
             for each in value:
+                if isinstance(each, str):
+                    lines.append(f"{name} = {each}")
+                    continue
                 head = " ".join(str(each[word]) for word in ("type", "name") if word in each)
                 rest = ", ".join(
                     f"{k.replace('_', ' ')} {v}" for k, v in each.items() if k not in ("type", "name")

@@ -26,10 +26,13 @@ from tsauditd.kernel.netlink import (
 )
 from tsauditd.kernel.numbers import (
     AUDIT_NLGRP_READLOG,
+    NETLINK_ADD_MEMBERSHIP,
+    NETLINK_DROP_MEMBERSHIP,
     NLM_F_ACK,
     NLM_F_REQUEST,
     NLMSG_ERROR,
     SO_RCVBUFFORCE,
+    SOL_NETLINK,
     Kind,
     StatusMask,
 )
@@ -143,6 +146,25 @@ def register(sock: socket.socket) -> list[bytes]:
     if answer.error < 0:
         raise refusal(-answer.error, Kind.SET)
     return early
+
+
+def claim(sock: socket.socket) -> None:
+    """Asks for the audit pid on a socket that another thread reads from: whether it came is seen in the status.
+
+    Raises OSError.
+    """
+    payload = status_payload(StatusMask.PID, os.getpid())
+    sock.sendto(pack(Kind.SET, NLM_F_REQUEST, _REGISTER_SEQUENCE, payload), (0, 0))
+
+
+def join_multicast(sock: socket.socket) -> None:
+    """Has the socket get a copy of each record that another process receives. Raises OSError without CAP_AUDIT_READ."""
+    sock.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, AUDIT_NLGRP_READLOG)
+
+
+def leave_multicast(sock: socket.socket) -> None:
+    """Ends `join_multicast`. Raises OSError."""
+    sock.setsockopt(SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, AUDIT_NLGRP_READLOG)
 
 
 def release(control: Control | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tsauditd.errors import TsauditdError
 from tsauditd.kernel.netlink import Control, using
@@ -68,9 +69,18 @@ def status(control: Control | None = None) -> AuditStatus:
         return AuditStatus(**members, features=features(link))
 
 
-def lost_records(control: Control) -> int:
-    """`lost` of the status alone, for one answer of the kernel. Raises NotPrivileged, NoAudit or KernelRefused."""
-    return _members(control)["lost"]
+class Glance(NamedTuple):
+    """What of the status is looked at all the while, for one answer of the kernel. See AuditStatus."""
+
+    enabled: int
+    pid: int
+    lost: int
+
+
+def glance(control: Control) -> Glance:
+    """The status in short. Raises NotPrivileged, NoAudit or KernelRefused."""
+    members = _members(control)
+    return Glance(members["enabled"], members["pid"], members["lost"])
 
 
 def _members(link: Control) -> dict[str, int]:

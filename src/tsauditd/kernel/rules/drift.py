@@ -76,6 +76,11 @@ class DriftWatch:
         self._seen: list[bytes] = list(rules) if own else []
         self._told = Drift()
 
+    @property
+    def told(self) -> Drift:
+        """How they differ, as it was told last."""
+        return self._told
+
     def look(self, now: Sequence[bytes]) -> Drift | None:
         """How `now` differs, if that is another thing than was told last; None when there is nothing new to tell."""
         stamp = self._file_stamp()
