@@ -59,6 +59,12 @@ bench-rules: .venv/core.stamp ## Measure what each rule set costs in events (as 
 bench-storms: .venv/core.stamp ## Measure the daemon against auditd and auditd with laurel in an exec storm (as root)
 	@$(BIN)/python benchmarks/storms.py $(ARGS)
 
+fleet: .venv/core.stamp .venv/dev.stamp ## What 10,000 hosts cost by the last full showdown (ARGS="--hosts 500 --rate web=20": docs/fleet.md)
+	@PYTHONPATH=benchmarks $(BIN)/python -m showdown.fleet $(ARGS)
+
+bench-floors: .venv/core.stamp ## Measure ways to receive, which move the floor (as root)
+	@$(BIN)/python benchmarks/floors.py $(ARGS)
+
 showdown: .venv/core.stamp .venv/dev.stamp ## Measure tsauditd, auditd, laurel and others under the same work (as root)
 	@PYTHONPATH=benchmarks $(BIN)/python -m showdown $(ARGS)
 
@@ -113,4 +119,4 @@ clean: ## Remove what was built
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable . >&2
 	@touch $@
 
-.PHONY: help run test build lint bench-convert bench-instructions bench-live bench-sessions bench-rules showdown bench-storms wheel deb rpm try-deb try-systemd format lock clean
+.PHONY: help run test build lint bench-convert bench-instructions bench-live bench-sessions bench-rules showdown fleet bench-floors bench-storms wheel deb rpm try-deb try-systemd format lock clean

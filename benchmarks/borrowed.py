@@ -37,8 +37,7 @@ def borrowed_audit(backlog_limit: int) -> Iterator[ControlSocket]:
     Raises TsauditdError when it cannot be had: no audit here, locked until reboot, or in somebody's use.
     Signals that end a program end the block like Ctrl-C does, and wait while things are put back.
     """
-    for number in _SIGNALS:
-        signal.signal(number, _interrupt)
+    interruptible()
     lock = _locked()
     try:
         control, before = _looked_at()
@@ -59,7 +58,18 @@ def borrowed_audit(backlog_limit: int) -> Iterator[ControlSocket]:
         os.close(lock)
 
 
+def interruptible() -> None:
+    """From now on signals that end a program end it as Ctrl-C does, with everything put back.
+
+    The first one counts: another one would break off what the first one began.
+    """
+    for number in _SIGNALS:
+        signal.signal(number, _interrupt)
+
+
 def _interrupt(_number: int, _frame: object) -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

@@ -8,17 +8,11 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import tempfile
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
-from report import TSAUDITD, fail, machine, say, versions, write
-from rulesets import nginx, people, sshd
-from workload import HERE, compiled
+from borrowed import interruptible
+from report import TSAUDITD, fail, versions, write
 
-from showdown import contenders, extras, figures, offline, page, publish, tables, work
-from showdown.arena import turn
+from showdown import page, publish, rounds, tables, work
 from tsauditd.errors import TsauditdError
 
 TOOLS = {
@@ -36,8 +30,8 @@ FULL = work.Sizes(
     connects=10_000,
     web_seconds=3,
     burst_records=200_000,
-    idle_seconds=5,
-    probes=75,
+    idle_seconds=10,
+    probes=200,
     log_megabytes=40,
 )
 QUICK = work.Sizes(
@@ -55,13 +49,14 @@ QUICK = work.Sizes(
 def main() -> int:
     """Runs it; 0 done, 1 something failed, 4 not root, 130 interrupted."""
     options = arguments()
+    interruptible()
     if os.geteuid() != 0:
         fail("root is needed to take the audit pid", 4)
     for tool, package in TOOLS.items():
         if shutil.which(tool) is None:
             fail(f"{tool} is missing: apt-get install {package}")
     try:
-        result = run(options, QUICK if options.quick else FULL)
+        result = {**rounds.run(options, QUICK if options.quick else FULL), "versions": installed()}
     except TsauditdError as error:
         fail(str(error))
     except KeyboardInterrupt:
@@ -93,92 +88,6 @@ def arguments() -> argparse.Namespace:
     if options.rounds < 1:
         parser.error("--rounds must be 1 or more")
     return options
-
-
-def run(options: argparse.Namespace, sizes: work.Sizes) -> dict[str, Any]:
-    """All rounds, and what they gave."""
-    about = machine()
-    with tempfile.TemporaryDirectory(prefix="tsauditd-showdown-", dir=options.dir) as name:
-        directory = Path(name)
-        directory.chmod(0o755)
-        floor = compiled(HERE / "floor.c", directory)
-        storms = compiled(HERE / "showdown" / "storms.c", directory)
-        leaf = compiled(HERE / "leaf.c", directory)
-        everyone = contenders.contenders(floor)
-        missing = {one.name: why for one in everyone if (why := one.missing())}
-        chosen = [one for one in contenders.chosen(everyone, options.only) if one.name not in missing]
-        with (
-            people(directory) as key,
-            sshd(directory, key),
-            nginx(directory, work.nginx_configuration(directory), work.WEB_PORT),
-        ):
-            work.sources(directory)
-            every = work.works(directory, storms, leaf, key, sizes)
-            wanted = [one for one in every if not options.work or one.name in options.work]
-            rounds = [
-                (number, one)
-                for number in range(options.rounds)
-                for one in [*chosen[number % len(chosen) :], *chosen[: number % len(chosen)]]
-            ]
-            result: dict[str, Any] = {one.name: {"what": one.what, "rounds": []} for one in chosen}
-            for number, contender in rounds:
-                told = one_turn(contender, directory, storms, wanted, sizes, first=number == 0)
-                result[contender.name]["rounds"].append(told["works"])
-                result[contender.name].update(told["extras"])
-                say(f"round {number + 1}: {contender.name}: {figures.brief(told['works'])}")
-        logs, count = {}, None
-        if not options.only and not options.work:
-            logs = offline.measure(directory, sizes.log_megabytes, options.rounds)
-            count = offline.count_instructions(directory)
-    return {
-        "machine": about,
-        "quick": options.quick,
-        "rounds": options.rounds,
-        "versions": installed(),
-        "load_average_after": list(os.getloadavg()),
-        "sizes": asdict(sizes),
-        "works": {one.name: one.what for one in wanted},
-        "missing": missing,
-        "offline": logs,
-        "instructions": count,
-        "contenders": result,
-    }
-
-
-def one_turn(
-    contender: contenders.Contender,
-    directory: Path,
-    storms: Path,
-    works: list[work.Work],
-    sizes: work.Sizes,
-    *,
-    first: bool,
-) -> dict[str, Any]:
-    """One contender's turn; `first`: with what is measured once."""
-    at = directory / "turn"
-    opens = next((one for one in works if one.name == "open"), None)
-    measured, more = {}, {}
-    try:
-        with turn(contender, at) as arena:
-            if first:
-                more = extras.before(arena, storms, directory, sizes)
-            for one in works:
-                measured[one.name] = arena.measured(one)
-            if first:
-                last = measured[works[-1].name][1]["bytes"]
-                more["compressed"] = extras.compressed_share(arena.files(), last)
-            if first and opens:
-                more |= extras.after(arena, storms, directory, opens, sizes)
-        if "burst" in more:
-            more["burst"] = extras.burst_delivered(arena, more["burst"])
-        told = {}
-        for one in works:
-            done, costs = measured[one.name]
-            found = arena.delivered(one, done)
-            told[one.name] = {**costs, "delivered": asdict(found) if found else None}
-    finally:
-        shutil.rmtree(at, ignore_errors=True)
-    return {"works": told, "extras": more}
 
 
 def installed() -> dict[str, str]:

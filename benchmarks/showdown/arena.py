@@ -92,6 +92,7 @@ class Arena:
                 "busy_share": during.cpu_ns / wall,
                 "work": done.told,
                 "events": done.events,
+                "known": done.truth.total(),
                 "lost": after.lost - status.lost,
                 "backlog_waits": after.backlog_wait_time_actual - status.backlog_wait_time_actual,
                 "backlog_most": most(),

@@ -20,6 +20,7 @@ OFF = "no audit"
 NOBODY = "audit, nobody listening"
 FLOOR = "floor"
 BATCHED_FLOOR = "floor, recvmmsg"
+LEAN_FLOOR = "floor, recvmmsg, lean rules"
 ENRICHED = "auditd"
 RAW = "auditd RAW"
 WITH_SYSLOG = "auditd + syslog + rsyslog"
@@ -71,6 +72,12 @@ def contenders(floor: Path) -> list[Contender]:
         Contender(NOBODY, "the rules are loaded, nobody has the audit pid", lambda _: []),
         Contender(FLOOR, "a C program that receives packets one by one, and discards", lambda _: [read_all]),
         Contender(BATCHED_FLOOR, "the same, up to 128 packets a call", lambda _: [[*read_all, "-b"]]),
+        Contender(
+            LEAN_FLOOR,
+            "the same, under the lean rules: what no reader can take less than there",
+            lambda _: [[*read_all, "-b"]],
+            lean=True,
+        ),
         Contender(
             OURS,
             "everything on: ECS to a file, sessions to another",
@@ -131,7 +138,7 @@ def contenders(floor: Path) -> list[Contender]:
             _go_audit,
             GO_AUDIT,
             "go-audit.log",
-            (("go-audit", "not in Debian"),),
+            (("go-audit", "not in Debian"), ("auditctl", "apt-get install auditd")),
         ),
         Contender(
             "Auditbeat",

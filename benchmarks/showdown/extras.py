@@ -24,6 +24,8 @@ CALLS_OPENS = 20_000
 STORM_OPENS = "10000000"
 """More than there is time for."""
 BURST_SETTLE_SECONDS = 60.0
+SAMPLE_BYTES = 32 << 20
+"""What is compressed to see what it comes to, at most."""
 
 _CALLS = re.compile(r"^(\d+),[^,]*,raw_syscalls:sys_enter", re.MULTILINE)
 
@@ -137,6 +139,7 @@ def burst_delivered(arena: Arena, told: dict[str, Any]) -> dict[str, Any]:
 
 def compressed_share(files: list[Path], newest: int) -> float | None:
     """How many bytes zstd (level 3) makes of a byte of what was written last, so many bytes; None without any."""
+    newest = min(newest, SAMPLE_BYTES)
     parts: list[bytes] = []
     for file in sorted(files, key=lambda path: path.stat().st_mtime_ns, reverse=True):
         with file.open("rb") as opened:

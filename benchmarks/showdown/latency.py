@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 LOOK_SECONDS = 0.001
 WAIT_SECONDS = 10.0
-PROBE_MICROS = 20_000
+PROBE_MICROS = 10_000
 MARK = "probe-"
 
 _NUMBER = re.compile(rb"probe-(\d{6})")

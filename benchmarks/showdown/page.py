@@ -5,16 +5,25 @@ from __future__ import annotations
 import html
 import io
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from report import busy, median
 
 from showdown import figures, tables
 from showdown.figures import Told, Value
 
 OURS_COLOUR, FLOOR_COLOUR, OTHER_COLOUR = "#0b7a4b", "#8a8f98", "#c2502e"
+GREENS, REDS, GREYS = (
+    ("#0b7a4b", "#53b584", "#1f6fb2"),
+    ("#c2502e", "#e3a08c", "#7a2d6f", "#d49a00"),
+    ("#8a8f98",),
+)
+"""Those of lines in one plot, by turns."""
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24 }
@@ -22,6 +31,7 @@ h1, h2 { line-height: 1.2 } h2 { margin-top: 2.5rem } svg { max-width: 100%; hei
 table { border-collapse: collapse } td, th { padding: .25rem .75rem; border-bottom: 1px solid #ddd }
 td, th { text-align: left }
 td.number { text-align: right; font-variant-numeric: tabular-nums }
+.busy { background: #fff3cd; padding: .5rem 1rem } .bound { color: #6b7280; font-size: 13px }
 .reached { color: #0b7a4b } .missed { color: #b3261e }
 pre { overflow-x: auto; font-size: 12px; background: #f6f7f9; padding: 1rem }
 """
@@ -37,9 +47,18 @@ def page(result: Told) -> str:
         "<h1>The showdown</h1>",
         f"<p>{about['processors']} &times; {_safe(about['processor'])}, {about['memory_mb']:,} MB, Linux",
         f"{_safe(about['kernel'])}, {_safe(about['distribution'])}, {_safe(about['when'])}.<br>{_safe(versions)}.</p>",
+        _warnings(result),
+        f"<p>Rounds: {result['rounds']}. All take turns under the same rules and the same work. Bars are medians, the",
+        "thin lines reach from the least to the most. Green is tsauditd, red are others, grey is what cannot be less:",
+        "no audit at all, and programs that receive the kernel's records and throw them away.</p>",
         "<ul>",
         *(f"<li><b>{_safe(name)}</b>: {_safe(told['what'])}" for name, told in result["contenders"].items()),
         *(f"<li><b>{_safe(name)}</b>: left out: {_safe(why)}" for name, why in result["missing"].items()),
+        *(
+            f"<li><b>{_safe(name)}</b>: a round failed: {_safe(why)}"
+            for name, each in tables.failures(result)
+            for why in each
+        ),
         "</ul><h2>What is aimed at</h2>",
         _verdicts(result),
     ]
@@ -47,6 +66,15 @@ def page(result: Told) -> str:
         parts.append(f"<h2>{_safe(title)}</h2><p>{_safe(said)}</p>{drawn}")
     parts.append(f"<h2>All figures</h2><pre>{_safe(tables.report(result))}</pre>")
     return "\n".join(parts) + "</html>\n"
+
+
+def _warnings(result: Told) -> str:
+    said = []
+    if busy(result["machine"]):
+        said.append("The machine was busy with other work: do not trust these figures.")
+    if result["quick"]:
+        said.append("A tenth of the work: these figures mean nothing.")
+    return f"<p class=busy>{' '.join(said)}</p>" if said else ""
 
 
 def _safe(text: Any) -> str:
@@ -64,9 +92,9 @@ def _verdicts(result: Told) -> str:
         else:
             met = "<td class=missed>missed"
         shown = figures.text(value)
-        rows.append(
-            f"<tr><td>{_safe(aim.what)}<td class=number>{shown}<td class=number>{word} {aim.aim:g}{met}"
-        )
+        bound = aim.bound(result)
+        what = _safe(aim.what) + (f"<br><span class=bound>{_safe(bound)}</span>" if bound else "")
+        rows.append(f"<tr><td>{what}<td class=number>{shown}<td class=number>{word} {aim.aim:g}{met}")
     return "".join(rows) + "</table>"
 
 
@@ -75,70 +103,64 @@ def _plots(result: Told) -> list[tuple[str, str, str]]:
     them, works = result["contenders"], result["works"]
     found: list[tuple[str, str, str]] = []
 
-    def bars(title: str, said: str, unit: str, figure: Callable[[Told], Value]) -> None:
-        values = {name: value for name, told in them.items() if (value := figure(told))}
-        if values:
-            found.append((title, said, _bars(values, unit)))
+    def bars(title: str, said: str, unit: str, values: Callable[[Told], Sequence[float]]) -> None:
+        each = {name: of for name, told in them.items() if (of := values(told))}
+        if each:
+            found.append((title, said, _bars(each, unit)))
+
+    def of_rounds(work: str, figure: Callable[[Told], Value]) -> Callable[[Told], Sequence[float]]:
+        return lambda told: figures.each(told, work, figure)
+
+    def of_once(figure: Callable[[Told], Value]) -> Callable[[Told], Sequence[float]]:
+        return lambda told: [] if (value := figure(told)) is None else [value]
 
     if "web" in works:
-        said = f"{works['web']}: more is better."
-        bars(
-            "Web server: requests a second",
-            said,
-            "requests/s",
-            _middle("web", figures.requests_a_second),
-        )
-        bars(
-            "Web server: CPU of the pipeline",
-            "While it serves, in percent of one processor: less is better.",
-            "%",
-            _middle("web", figures.busy_percent),
-        )
-        bars(
-            "Web server: slow requests",
-            "99th percentile.",
-            "ms",
-            _middle("web", figures.took_ms("p99")),
-        )
+        for what, said, unit, figure in _WEB:
+            bars(f"Web server: {what}", f"{works['web']}: {said}", unit, of_rounds("web", figure))
     for name, title in (("open", "open() storm"), ("exec", "Exec storm"), ("connect", "Connections")):
         if name in works:
-            said = f"{works[name]}: CPU of all processes of the pipeline, an event that came out."
-            bars(
-                f"{title}: CPU an event",
-                said,
-                "µs",
-                _middle(name, figures.cpu_us),
-            )
+            said = f"{works[name]}: all processes of the pipeline, for an event that came out whole: less is better."
+            bars(f"{title}: CPU an event", said, "µs", of_rounds(name, figures.cpu_us))
+    if "build" in works:
+        said = f"{works['build']}: less is better."
+        bars("A compile: how long it takes", said, "s", of_rounds("build", figures.wall_s))
     for when, title in (("rest", "at rest"), ("storm", "in the open() storm")):
         times = {
             name: told[f"latency_{when}"]["ms"] for name, told in them.items() if f"latency_{when}" in told
         }
         if any(times.values()):
-            found.append(
-                (
-                    f"From system call to line on disk, {title}",
-                    "Share of the lines that had come by then.",
-                    _shares(times),
-                )
+            said = "Share of the lines that had come by then; further to the left is better."
+            found.append((f"From system call to line on disk, {title}", said, _shares(times)))
+    said = "The most that was resident in any of the work, all processes together: less is better."
+    bars("Memory", said, "MB", of_once(figures.peak_mb))
+    said = "Voluntary context switches a second while nothing happens: less is better."
+    bars("Rest", said, "a second", of_once(lambda told: figures.idle(told, "wakeups_a_second")))
+    for name in ("open", "build"):
+        if name in works:
+            said = (
+                f"{works[name]}: all files together, not compressed. What a line says differs: see the table."
             )
-    bars("Memory", "The most that was resident, all processes together.", "MB", figures.peak_mb)
-    bars(
-        "Bytes on disk",
-        "For an open() event, all files together.",
-        "bytes",
-        lambda told: figures.middle(told, "open", figures.bytes_an_event) if "open" in works else None,
-    )
+            bars(f"Bytes on disk an event ({name})", said, "bytes", of_rounds(name, figures.bytes_an_event))
     bars(
         "A reader that stood still",
-        f"Events that were kept of {result['sizes']['burst_records'] // 5:,}.",
+        f"Events that were kept of {result['sizes']['burst_records'] // 5:,}: more is better.",
         "events",
-        lambda told: ((told.get("burst") or {}).get("delivered") or {}).get("events"),
+        of_once(lambda told: ((told.get("burst") or {}).get("delivered") or {}).get("events")),
     )
-    return found  # fmt: skip
+    return found
 
 
-def _middle(work: str, figure: Callable[[Told], Value]) -> Callable[[Told], Value]:
-    return lambda told: figures.middle(told, work, figure)
+_WEB = (
+    ("requests a second", "more is better.", "requests/s", figures.requests_a_second),
+    ("slow requests", "the 99th percentile, less is better.", "ms", figures.took_ms("p99")),
+    (
+        "CPU of the pipeline",
+        "while it serves, in percent of one processor: less is better.",
+        "%",
+        figures.busy_percent,
+    ),
+    ("CPU a request", "all processes of the pipeline, less is better.", "µs", figures.cpu_us_a_request),
+)
 
 
 def _colour(name: str) -> str:
@@ -147,16 +169,24 @@ def _colour(name: str) -> str:
     return OTHER_COLOUR if name.startswith(("auditd", "go-", "Auditbeat")) else FLOOR_COLOUR
 
 
-def _bars(values: dict[str, float], unit: str) -> str:
+def _bars(values: dict[str, Sequence[float]], unit: str) -> str:
     figure = Figure(figsize=(9, 0.42 * len(values) + 0.7))
     axes = figure.subplots()
-    names = list(values)
-    drawn = axes.barh(names, [values[name] for name in names], color=[_colour(name) for name in names])
-    axes.bar_label(drawn, [f" {_short(value)} {unit}" for value in values.values()])
+    names, middles = list(values), [median(each) for each in values.values()]
+    drawn = axes.barh(names, middles, color=[_colour(name) for name in names])
+    axes.hlines(
+        names, [min(of) for of in values.values()], [max(of) for of in values.values()], "#1b1f24", lw=1
+    )
+    # Beside the longest mark of each: the bar's end, or its line's.
+    for bar, middle, each in zip(drawn, middles, values.values(), strict=True):
+        place = max(*each, middle), bar.get_y() + bar.get_height() / 2
+        axes.annotate(f"{_short(middle)} {unit}", place, (5, 0), textcoords="offset points", va="center")
     axes.invert_yaxis()
     axes.margins(x=0.18)
+    axes.set_xlim(left=0)
     axes.xaxis.set_visible(False)
     axes.spines[["top", "right", "bottom"]].set_visible(False)
+    axes.tick_params(left=False)
     return _svg(figure)
 
 
@@ -167,15 +197,18 @@ def _short(value: float) -> str:
 def _shares(times: dict[str, Sequence[float]]) -> str:
     figure = Figure(figsize=(9, 4.2))
     axes = figure.subplots()
-    lines = {"floor": "-", "tsauditd": "-"}
-    for number, (name, values) in enumerate(times.items()):
+    left = {OURS_COLOUR: cycle(GREENS), OTHER_COLOUR: cycle(REDS), FLOOR_COLOUR: cycle(GREYS)}
+    for name, values in times.items():
         if values:
-            style = lines.get(name, ("--", ":", "-.")[number % 3])
-            width = 2.4 if name == figures.OURS else 1.4
-            axes.ecdf(values, label=name, linestyle=style, linewidth=width)
+            width = 2.6 if name == figures.OURS else 1.5
+            axes.ecdf(values, label=name, linewidth=width, color=next(left[_colour(name)]))
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_xlabel("ms")
-    axes.legend(frameon=False)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.grid(color="#e5e7eb")
+    axes.set_axisbelow(True)
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     axes.spines[["top", "right"]].set_visible(False)
     return _svg(figure)
 

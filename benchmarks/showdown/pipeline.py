@@ -51,6 +51,7 @@ class Pipeline:
     def __init__(self, at: Path) -> None:
         self._at = at
         self._started: list[subprocess.Popen[bytes]] = []
+        self._names: list[str] = []
         self._cpu: dict[tuple[int, int], int] = {}
         self._woken: dict[tuple[int, int], int] = {}
         self._kauditd = PROC / str(kauditd())
@@ -67,6 +68,7 @@ class Pipeline:
                 start_new_session=True,  # Ctrl-C is ours alone
             )
         self._started.append(process)
+        self._names.append(Path(command[0]).name)
         return process.pid
 
     def wait_for(self, condition: Callable[[], bool], what: str) -> None:
@@ -76,8 +78,8 @@ class Pipeline:
             if self._started[-1].poll() is not None or time.monotonic() > until:
                 errors = self._at / f"err{len(self._started) - 1}"
                 said = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-                command = self._started[-1].args
-                raise TsauditdError(f"{command!r}: waited in vain for {what}: {' / '.join(said[-3:])}")
+                name = self._names[-1]
+                raise TsauditdError(f"{name}: waited in vain for {what}: {' / '.join(said[-3:])}")
             time.sleep(0.02)
 
     def pids(self) -> list[int]:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from report import busy
-
 from showdown import fleet, tables
 from showdown.figures import Told
 
 HERE = Path(__file__).resolve().parents[1]
-RESULTS = HERE / "RESULTS.json"
 TEXT = HERE / "RESULTS.md"
 FLEET = HERE.parent / "docs" / "fleet.md"
 BEGIN, END = "<!-- begin: written by benchmarks/showdown/publish.py -->\n", "<!-- end -->\n"
@@ -19,24 +16,16 @@ BEGIN, END = "<!-- begin: written by benchmarks/showdown/publish.py -->\n", "<!-
 
 def publish(result: Told) -> None:
     """Writes all three."""
-    RESULTS.write_text(json.dumps(result, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+    fleet.RUN.write_text(
+        json.dumps(result, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8"
+    )
     put(TEXT, results(result))
-    put(FLEET, fleets(result))
+    put(FLEET, fleet.text_of(result))
 
 
 def results(result: Told) -> str:
     """The part of RESULTS.md that is a run's."""
     return f"```\n{tables.report(result).strip()}\n```\n"
-
-
-def fleets(result: Told) -> str:
-    """The part of docs/fleet.md that is a run's."""
-    about = result["machine"]
-    said = "THE MACHINE WAS BUSY with other work: do not trust these figures.\n\n" if busy(about) else ""
-    said += (
-        f"{about['processors']} x {about['processor']}, kernel {about['kernel']}, {about['when'][:10]}:\n\n"
-    )
-    return said + "".join(f"{line}\n" for line in fleet.rows(result))
 
 
 def put(page: Path, text: str) -> None:

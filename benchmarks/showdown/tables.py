@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from report import heading, spread, table, verdict
 
 from showdown.figures import (
@@ -9,6 +11,7 @@ from showdown.figures import (
     Told,
     busy_percent,
     bytes_an_event,
+    compressed,
     counted,
     cpu_us,
     cpu_us_a_request,
@@ -19,6 +22,7 @@ from showdown.figures import (
     middle,
     peak_mb,
     requests_a_second,
+    share_right,
     text,
     took_ms,
     verdicts,
@@ -36,6 +40,7 @@ def report(result: Told) -> str:
         parts.append("QUICK: a tenth of the work, these figures mean nothing\n")
     parts += [f"{name}: {one['what']}\n" for name, one in them.items()]
     parts += [f"{name}: LEFT OUT: {why}\n" for name, why in result["missing"].items()]
+    parts += [f"{name}: A ROUND FAILED: {why}\n" for name, each in failures(result) for why in each]
     parts += ["\n", *(f"{part}\n" for part in _tables(result))]
     if count := result.get("instructions"):
         parts.append(f"instructions of convert for an event of the sparse log (callgrind): {count:,.0f}\n")
@@ -44,7 +49,8 @@ def report(result: Told) -> str:
             parts.append(f"offline, {name}: LEFT OUT: {why}\n")
     for aim, value in verdicts(result):
         line = "not measured" if value is None else verdict("", value, aim.aim, most=aim.most)[2:]
-        parts.append(f"{aim.what}: {line}\n")
+        bound = aim.bound(result)
+        parts.append(f"{aim.what}: {line}{f' ({bound})' if bound else ''}\n")
     load = ", ".join(f"{value:.2f}" for value in result["load_average_after"])
     parts.append(f"load average after: {load}\n")
     return "".join(parts)
@@ -57,7 +63,7 @@ def _tables(result: Told) -> list[str]:
     if "build" in works:
         shown.append(_build(them, works["build"]))
     if any("idle" in told for told in them.values()):
-        shown += [_once(them), _burst(them)]
+        shown += [_once(them), _bytes(them, list(works)), _burst(them)]
     return shown
 
 
@@ -101,6 +107,7 @@ def _storm(them: dict[str, Told], work: str, what: str) -> str:
             name,
             spread(each(told, work, cpu_us)) if cost else "-",
             text(cost / floor if cost and floor else None),
+            text(middle(told, work, busy_percent) if cost else None, 0),
             text(middle(told, work, kauditd_us)),
             text(middle(told, work, wall_s)),
             text(middle(told, work, took_ms("p50")), 3),
@@ -112,8 +119,8 @@ def _storm(them: dict[str, Told], work: str, what: str) -> str:
             text(middle(told, work, wakeups) if cost else None),
         ])  # fmt: skip
     head = [
-        work, "CPU us/event", "/floor", "kauditd", "wall s", "p50 ms", "p99 ms", "right", "lost", "backlog", "waits",
-        "wake-ups",
+        work, "CPU us/event", "/floor", "CPU %", "kauditd", "wall s", "p50 ms", "p99 ms", "right", "lost", "backlog",
+        "waits", "wake-ups",
     ]  # fmt: skip
     return f"{what}\n{table(head, rows)}"
 
@@ -125,11 +132,12 @@ def _build(them: dict[str, Told], what: str) -> str:
             spread(each(told, "build", wall_s)),
             text(middle(told, "build", lambda one: one["cpu_ns"] / 1e6) or None, 0),
             text(middle(told, "build", lambda one: counted(one) if one["delivered"] else None), 0),
+            right(told, "build"),
             total(told, "build", "lost"),
         ]
         for name, told in them.items()
     ]
-    return f"{what}\n{table(['build', 'wall s', 'CPU ms', 'events', 'lost'], rows)}"
+    return f"{what}\n{table(['build', 'wall s', 'CPU ms', 'events', 'right', 'lost'], rows)}"
 
 
 def _once(them: dict[str, Told]) -> str:
@@ -137,8 +145,6 @@ def _once(them: dict[str, Told]) -> str:
     for name, told in them.items():
         if "idle" not in told:
             continue
-        size = middle(told, "open", bytes_an_event)
-        share = told.get("compressed")
         rows.append([
             name,
             text(idle(told, "wakeups_a_second"), 1),
@@ -147,14 +153,24 @@ def _once(them: dict[str, Told]) -> str:
             text(peak_mb(told), 1),
             *(text(latency(told, when, at), 1) for when in ("rest", "storm") for at in (0.5, 0.99)),
             text(told.get("calls_per_event")),
-            text(size, 0),
-            text(size * share if size and share else None, 0),
         ])  # fmt: skip
     head = [
         "once", "wake-ups/s", "CPU ms/s", "rest MB", "peak MB", "rest p50 ms", "p99", "storm p50 ms", "p99",
-        "calls/event", "bytes/event", "zstd",
+        "calls/event",
     ]  # fmt: skip
     return table(head, rows)
+
+
+def _bytes(them: dict[str, Told], works: Sequence[str]) -> str:
+    rows = []
+    for name, told in them.items():
+        cells = []
+        for work in works:
+            size, share = middle(told, work, bytes_an_event), compressed(told, work)
+            cells += [text(size, 0), text(size * share if size and share else None, 0)]
+        if any(cell != "-" for cell in cells):
+            rows.append([name, *cells])
+    return table(["bytes an event", *(word for work in works for word in (work, "zstd"))], rows)
 
 
 def _burst(them: dict[str, Told]) -> str:
@@ -175,17 +191,16 @@ def _burst(them: dict[str, Told]) -> str:
 
 
 def right(told: Told, work: str) -> str:
-    """Events that came out and say what happened, in percent of those that were made: of the worst round."""
-    shares = each(
-        told,
-        work,
-        lambda one: (
-            one["delivered"]["correct"] / one["events"] if one["delivered"] and one["events"] else None
-        ),
-    )
+    """The share of the worst round, in percent."""
+    shares = each(told, work, share_right)
     if not shares:
         return "-"
     return "all" if min(shares) == 1 else f"{100 * min(shares):.2f} %"
+
+
+def failures(result: Told) -> list[tuple[str, list[str]]]:
+    """Whose turns failed, and why."""
+    return list(result.get("failed", {}).items())
 
 
 def total(told: Told, work: str, name: str) -> str:

@@ -46,7 +46,7 @@ class Done:
     told: dict[str, Any]
     truth: Counter[str] = field(default_factory=Counter)
     events: int | None = None
-    """How many events that makes; None where only the contenders know."""
+    """How many events that makes; None where only the contenders know, and `truth` is some of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def works(directory: Path, storms: Path, leaf: Path, key: Path, sizes: Sizes) ->
             "build",
             "a C library compiled by a person over ssh, its files and programs audited",
             f"-S execve,openat -F auid={PERSON[1]} -F success=1",
-            lambda: build(key),
+            lambda: build(directory, key),
         ),
     ]
 
@@ -187,8 +187,9 @@ def sources(directory: Path) -> None:
         os.chown(path, PERSON[1], PERSON[1])
 
 
-def build(key: Path) -> Done:
-    """A login that compiles it."""
+def build(directory: Path, key: Path) -> Done:
+    """A login that compiles it. What is known beforehand is that the compiler reads each of its files."""
     before = time.monotonic_ns()
     ssh(key, "cd library && rm -f *.o && make -j2 >/dev/null")
-    return Done({"wall_ns": time.monotonic_ns() - before})
+    sources = Counter(file.name for file in (directory / "library").glob("*.c"))
+    return Done({"wall_ns": time.monotonic_ns() - before}, sources)

@@ -51,7 +51,8 @@ class Delivered:
 def delivered(form: Form, files: Iterable[Path], key: str, truth: Counter[str]) -> Delivered:
     """The events with this key held against how often each thing was done; each event counts once.
 
-    A client's own port is not known to anybody beforehand: of a connection that a server took the address counts.
+    A client's own port is not known to anybody beforehand: of a connection that a server took the address counts. Of
+    files that a work knows by their names alone, the directory does not.
     """
     known: dict[str, Found] = {}
     for event in form.events(_lines(files), key):
@@ -64,7 +65,8 @@ def delivered(form: Form, files: Iterable[Path], key: str, truth: Counter[str]) 
 
 def _known(value: str | None, truth: Counter[str]) -> str:
     text = value or ""
-    return text if text in truth else text.partition(":")[0]
+    ways = (text, text.partition(":")[0], text.rpartition("/")[2])
+    return next((way for way in ways if way in truth), text)
 
 
 def _lines(files: Iterable[Path]) -> Iterator[bytes]:
