@@ -125,7 +125,9 @@ def test_the_results_are_those_of_the_run(result: Any) -> None:
 def test_every_aim_says_reached_missed_or_not_measured(result: Any) -> None:
     said = tables.report(result)
     for aim in figures.AIMS:
-        line = rf"^{re.escape(aim.what)}: .*(reached|MISSED|not measured)( \(of one that only receives: .*\))?$"
+        line = (
+            rf"^{re.escape(aim.what)}: .*(reached|MISSED|not measured)( \(of one that only receives: .*\))?$"
+        )
         assert re.search(line, said, re.MULTILINE)
 
 

@@ -61,7 +61,9 @@ def run(options: argparse.Namespace, sizes: work.Sizes) -> dict[str, Any]:
                 try:
                     done = _turn(contender, directory, storms, wanted, sizes, first=not told["rounds"])
                 except FAILURES as error:
-                    why = str(error) if isinstance(error, TsauditdError) else f"{type(error).__name__}: {error}"
+                    why = (
+                        str(error) if isinstance(error, TsauditdError) else f"{type(error).__name__}: {error}"
+                    )
                     failed.setdefault(contender.name, []).append(why)
                     say(f"{before}: FAILED: {why}")
                     continue
