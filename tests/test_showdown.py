@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from showdown import figures, fleet, latency, page, publish, tables, written
+from showdown import figures, fleet, latency, page, profile, publish, tables, written
 from showdown.written import Delivered, Form
 
 RECORDS = b"""\
@@ -144,6 +144,33 @@ def test_the_page_is_one_file_and_draws_what_was_measured(result: Any) -> None:
     assert text.count("<svg") > 5
     assert not re.search(r"""(src|href)=["']?(https?:|//)""", text.replace('xlink:href="#', ""))
     assert "<script" not in text
+
+
+PERF = """\
+listener
+\tffffffff81a2 copy_folio_from_iter_atomic+0x12 ([kernel.kallsyms])
+\tffffffff81a1 ksys_write+0x5f ([kernel.kallsyms])
+\t7f0010 __GI___libc_write+0x4f (/usr/lib/x86_64-linux-gnu/libc.so.6)
+
+listener
+\tffffffff81b2 __schedule+0x2 ([kernel.kallsyms])
+\tffffffff81b1 __x64_sys_recvmmsg+0x2 ([kernel.kallsyms])
+
+listener
+\tffffffff81b3 skb_release_data+0x2 ([kernel.kallsyms])
+\tffffffff81b1 __x64_sys_recvmmsg+0x2 ([kernel.kallsyms])
+
+listener
+\t7f0020 tsauditd_core::engine::Engine::write+0x3 (/x/tsauditd/_core.abi3.so)
+
+tsauditd
+\t7f0030 _PyEval_EvalFrameDefault+0x3 (/usr/lib/libpython3.11.so.1.0)
+"""
+
+
+def test_samples_are_told_by_what_they_were_at() -> None:
+    blocks = [profile.kind(frames) for frames in profile.samples(PERF.splitlines())]
+    assert blocks == [profile.WRITE, profile.SWITCH, profile.FREE, profile.CORE, profile.PYTHON]
 
 
 def test_whose_turn_failed_is_told(result: Any) -> None:

@@ -14,13 +14,20 @@ from typing import Any
 
 from backports import zstd
 
-from showdown import latency
+from showdown import latency, profile
 from showdown.arena import Arena
 from showdown.work import Done, Sizes, Work
 from tsauditd.kernel import status as kernel
 
 RECORDS_AN_OPEN = 5
 CALLS_OPENS = 20_000
+PROFILE_OPENS = 40_000
+PROFILE_HERTZ = 3999
+"""Not a divisor of the timer's frequency, so as not to run in step with it."""
+
+PERF_SECONDS = 0.5
+"""Until perf watches."""
+
 STORM_OPENS = "10000000"
 """More than there is time for."""
 BURST_SETTLE_SECONDS = 60.0
@@ -48,6 +55,7 @@ def after(arena: Arena, storms: Path, directory: Path, opens: Work, sizes: Sizes
         return {}
     opens = replace(opens, name="more")  # with a key of its own, not to be counted with the others
     result: dict[str, Any] = {"calls_per_event": calls(arena, storms, opens)}
+    watched(arena, storms, opens)
     with arena.under(opens.rules(lean=arena.contender.lean)):
         if arena.contender.form:
             storm = subprocess.Popen(
@@ -85,13 +93,37 @@ def calls(arena: Arena, storms: Path, opens: Work) -> float | None:
     with arena.under(opens.rules(lean=arena.contender.lean)):
         command = ["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-o", str(counted)]
         perf = subprocess.Popen([*command, "-p", ",".join(map(str, pids))], stderr=subprocess.DEVNULL)
-        time.sleep(0.5)
+        time.sleep(PERF_SECONDS)
         subprocess.run([storms, "open", "/dev/null", str(CALLS_OPENS)], stdout=subprocess.DEVNULL, check=True)
         arena.settle()
         perf.send_signal(signal.SIGINT)
         perf.wait()
     found = _CALLS.search(counted.read_text())
     return int(found[1]) / CALLS_OPENS if found else None
+
+
+def watched(arena: Arena, storms: Path, opens: Work) -> None:
+    """Has perf watch an open() storm and write DATA in the contender's directory, where perf is installed."""
+    if shutil.which("perf") is None:
+        return
+    data = arena.at / profile.DATA
+    command = ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(PROFILE_HERTZ), "-g", "-o", str(data)]
+    with arena.under(opens.rules(lean=arena.contender.lean)):
+        perf = subprocess.Popen(
+            [*command, "-p", ",".join(map(str, arena.pipeline.pids()))],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            time.sleep(PERF_SECONDS)
+            subprocess.run(
+                [storms, "open", "/dev/null", str(PROFILE_OPENS)], stdout=subprocess.DEVNULL, check=True
+            )
+            arena.settle()
+        finally:
+            perf.send_signal(signal.SIGINT)
+            perf.wait()
 
 
 def burst(arena: Arena, storms: Path, directory: Path, opens: int) -> dict[str, Any]:

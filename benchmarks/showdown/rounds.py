@@ -16,7 +16,7 @@ from report import machine, say
 from rulesets import nginx, people, sshd
 from workload import HERE, compiled
 
-from showdown import contenders, extras, figures, offline, work
+from showdown import contenders, extras, figures, offline, profile, work
 from showdown.arena import turn
 from tsauditd.errors import TsauditdError
 
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace, sizes: work.Sizes) -> dict[str, Any]:
                     continue
                 told["rounds"].append(done["works"])
                 told.update(done["extras"])
-                say(f"{before}: {figures.brief(done['works'])}")
+                say(f"{before}, {done['seconds']:.0f} s: {figures.brief(done['works'])}")
         logs, count = {}, None
         if not options.only and not options.work:
             logs = offline.measure(directory, sizes.log_megabytes, options.rounds)
@@ -110,6 +110,7 @@ def _turn(
     measured, more, shares = {}, {}, {}
     try:
         with turn(contender, at) as arena:
+            began = time.monotonic()
             if first:
                 more = extras.before(arena, storms, directory, sizes)
             for one in works:
@@ -120,6 +121,7 @@ def _turn(
                 more |= extras.after(arena, storms, directory, opens, sizes)
         if "burst" in more:
             more["burst"] = extras.burst_delivered(arena, more["burst"])
+            more["profile"] = profile.read(at)
         told = {}
         for one in works:
             done, costs = measured[one.name]
@@ -127,4 +129,8 @@ def _turn(
             told[one.name] = {**costs, "delivered": asdict(found) if found else None}
     finally:
         shutil.rmtree(at, ignore_errors=True)
-    return {"works": told, "extras": {**more, "compressed": shares} if first else {}}
+    return {
+        "works": told,
+        "extras": {**more, "compressed": shares} if first else {},
+        "seconds": time.monotonic() - began,
+    }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from report import heading, spread, table, verdict
 
+from showdown import profile
 from showdown.figures import (
     FLOOR,
     Told,
@@ -64,6 +65,8 @@ def _tables(result: Told) -> list[str]:
         shown.append(_build(them, works["build"]))
     if any("idle" in told for told in them.values()):
         shown += [_once(them), _bytes(them, list(works)), _burst(them)]
+    if any(told.get("profile") for told in them.values()):
+        shown.append(_profile(them))
     return shown
 
 
@@ -188,6 +191,31 @@ def _burst(them: dict[str, Told]) -> str:
         ])  # fmt: skip
     head = ["reader stopped, burst", "events", "lost", "events kept", "s to rest"]
     return table(head, rows)
+
+
+def _profile(them: dict[str, Told]) -> str:
+    head = ["where the CPU goes, us/event", *(short for _, short in _KINDS)]
+    rows = []
+    for name, told in them.items():
+        cost = middle(told, "open", cpu_us)
+        if cost and (shares := told.get("profile")):
+            rows.append([name, *(text(cost * shares.get(kind, 0)) for kind, _ in _KINDS)])
+    return f"open() storm by perf's samples\n{table(head, rows)}"
+
+
+_KINDS = (
+    (profile.RECEIVE, "receive"),
+    (profile.COPY, "copy"),
+    (profile.FREE, "free"),
+    (profile.SWITCH, "switch"),
+    (profile.FAULT, "faults"),
+    (profile.WRITE, "write"),
+    (profile.SEND, "send"),
+    (profile.KERNEL, "kernel"),
+    (profile.CORE, "Rust core"),
+    (profile.PYTHON, "Python"),
+    (profile.OWN, "own"),
+)
 
 
 def right(told: Told, work: str) -> str:
