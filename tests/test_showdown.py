@@ -4,13 +4,18 @@ import copy
 import json
 import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from showdown import figures, fleet, latency, page, profile, publish, tables, written
+from showdown import figures, fleet, latency, page, profile, publish, rounds, tables, written
+from showdown.contenders import Contender
 from showdown.written import Delivered, Form
+
+from tsauditd.errors import TsauditdError
 
 RECORDS = b"""\
 type=SYSCALL msg=audit(1.000:7): arch=c000003e syscall=257 success=yes exe="/s" key="showdown-open"
@@ -171,6 +176,50 @@ tsauditd
 def test_samples_are_told_by_what_they_were_at() -> None:
     blocks = [profile.kind(frames) for frames in profile.samples(PERF.splitlines())]
     assert blocks == [profile.WRITE, profile.SWITCH, profile.FREE, profile.CORE, profile.PYTHON]
+
+
+def test_who_fails_does_not_stop_the_others() -> None:
+    one, other, third = (Contender(name, name, lambda _: []) for name in ("one", "other", "third"))
+    turns = []
+
+    def take(contender: Contender, *, first: bool) -> dict[str, Any]:
+        turns.append((contender.name, first))
+        if contender is other or (contender is third and len(turns) < 4):
+            raise TsauditdError("it fell over")
+        return {"works": {}, "extras": {"once": True} if first else {}, "seconds": 0.0}
+
+    result, failed = rounds.in_turns([one, other, third], 2, take)
+    assert turns == [
+        ("one", True), ("other", True), ("third", True), ("other", True), ("third", True), ("one", False)
+    ]  # fmt: skip
+    assert {name: len(told["rounds"]) for name, told in result.items()} == {"one": 2, "third": 1}
+    assert failed == {"other": ["it fell over"] * 2, "third": ["it fell over"]}
+    assert result["third"]["once"]
+
+
+def test_a_showdown_that_nobody_comes_through_says_why() -> None:
+    def take(_contender: Contender, *, first: bool) -> dict[str, Any]:
+        raise OSError(28, f"No space left on device, first: {first}")
+
+    with pytest.raises(TsauditdError, match="No space left"):
+        rounds.in_turns([Contender("one", "one", lambda _: [])], 1, take)
+
+
+def test_a_second_signal_does_not_break_off_what_the_first_one_began() -> None:
+    program = (
+        "import os, signal\nfrom borrowed import interruptible\ninterruptible()\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGTERM)\n    signal.pause()\n"
+        "except KeyboardInterrupt:\n    os.kill(os.getpid(), signal.SIGINT)\n    print('put back')\n"
+    )
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("put back\n", "", 0)
 
 
 def test_whose_turn_failed_is_told(result: Any) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +48,15 @@ class Arena:
         for number, command in enumerate(commands):
             pid = self.pipeline.start(command)
             if number + 1 == len(commands):
-                self.pipeline.wait_for(
-                    lambda pid=pid: kernel.status(self.control).pid == pid, "the audit pid"
-                )
+                self.pipeline.wait_for(partial(self._is_read_by, pid), "the audit pid")
             else:
                 self.pipeline.wait_for((self.at / self.contender.listens).exists, self.contender.listens)
         kernel.set_backlog_limit(BACKLOG_LIMIT, self.control)
         kernel.set_enabled(int(self.contender.audit), self.control)
         self.settle()
+
+    def _is_read_by(self, pid: int) -> bool:
+        return kernel.status(self.control).pid == pid
 
     def settle(self) -> bool:
         """Waits for the rest of all."""

@@ -8,9 +8,10 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from report import machine, say
 from rulesets import nginx, people, sshd
@@ -48,37 +49,15 @@ def run(options: argparse.Namespace, sizes: work.Sizes) -> dict[str, Any]:
             work.sources(directory)
             every = work.works(directory, storms, leaf, key, sizes)
             wanted = [one for one in every if not options.work or one.name in options.work]
-            turns = [
-                (number, one)
-                for number in range(options.rounds)
-                for one in [*chosen[number % len(chosen) :], *chosen[: number % len(chosen)]]
-            ]
-            result: dict[str, Any] = {one.name: {"what": one.what, "rounds": []} for one in chosen}
-            failed: dict[str, list[str]] = {}
-            for number, contender in turns:
-                told = result[contender.name]
-                before = f"{time.monotonic() - began:4.0f} s, round {number + 1}: {contender.name}"
-                try:
-                    done = _turn(contender, directory, storms, wanted, sizes, first=not told["rounds"])
-                except FAILURES as error:
-                    why = (
-                        str(error) if isinstance(error, TsauditdError) else f"{type(error).__name__}: {error}"
-                    )
-                    failed.setdefault(contender.name, []).append(why)
-                    say(f"{before}: FAILED: {why}")
-                    continue
-                told["rounds"].append(done["works"])
-                told.update(done["extras"])
-                say(f"{before}, {done['seconds']:.0f} s: {figures.brief(done['works'])}")
+
+            def take(contender: contenders.Contender, *, first: bool) -> dict[str, Any]:
+                return _turn(contender, directory, storms, wanted, sizes, first=first)
+
+            result, failed = in_turns(chosen, options.rounds, take)
         logs, count = {}, None
         if not options.only and not options.work:
             logs = offline.measure(directory, sizes.log_megabytes, options.rounds)
             count = offline.count_instructions(directory)
-    for name in [name for name, told in result.items() if not told["rounds"]]:
-        del result[name]
-    if not result:
-        reasons = [why for each in failed.values() for why in each]
-        raise TsauditdError(f"nobody came through a turn: {reasons[0] if reasons else 'nobody is there'}")
     return {
         "machine": about,
         "quick": options.quick,
@@ -93,6 +72,44 @@ def run(options: argparse.Namespace, sizes: work.Sizes) -> dict[str, Any]:
         "instructions": count,
         "contenders": result,
     }
+
+
+class Take(Protocol):
+    """Has a contender take its turn; `first`: with what is measured once."""
+
+    def __call__(self, contender: contenders.Contender, /, *, first: bool) -> dict[str, Any]: ...
+
+
+def in_turns(
+    chosen: Sequence[contenders.Contender], rounds: int, take: Take
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """What each contender came to, and whose turns failed, with the reasons. Each round begins with another one.
+
+    Raises TsauditdError when nobody has come through a turn.
+    """
+    began = time.monotonic()
+    result: dict[str, Any] = {one.name: {"what": one.what, "rounds": []} for one in chosen}
+    failed: dict[str, list[str]] = {}
+    for number in range(rounds):
+        first = number % max(1, len(chosen))
+        for contender in [*chosen[first:], *chosen[:first]]:
+            told = result[contender.name]
+            before = f"{time.monotonic() - began:4.0f} s, round {number + 1}: {contender.name}"
+            try:
+                done = take(contender, first=not told["rounds"])
+            except FAILURES as error:
+                why = str(error) if isinstance(error, TsauditdError) else f"{type(error).__name__}: {error}"
+                failed.setdefault(contender.name, []).append(why)
+                say(f"{before}: FAILED: {why}")
+                continue
+            told["rounds"].append(done["works"])
+            told.update(done["extras"])
+            say(f"{before}, {done['seconds']:.0f} s: {figures.brief(done['works'])}")
+    came_through = {name: told for name, told in result.items() if told["rounds"]}
+    if not came_through:
+        reasons = [why for each in failed.values() for why in each]
+        raise TsauditdError(f"nobody came through a turn: {reasons[0] if reasons else 'nobody is there'}")
+    return came_through, failed
 
 
 def _turn(
