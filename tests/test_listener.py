@@ -241,14 +241,33 @@ def test_packets_of_other_senders_are_refused() -> None:
     ):
         receiver.bind((0, 0))
         port = receiver.getsockname()[0]
-        for netlink, refused in ((True, 5), (False, 0)):
-            listener = Listener(receiver.fileno(), netlink=netlink)
-            listener.start()
+        for netlink, refused in ((False, 0), (True, 5)):
             for each in event(1):
                 sender.sendto(each, (port, 0))
+            listener = Listener(receiver.fileno(), netlink=netlink)
+            listener.start()
             listener.stop()
             counted = listener_counters(listener)
             assert (counted["packets"], counted["rejected"], counted["records"]) == (5, refused, 5 - refused)
+        with pytest.raises(ConnectionRefusedError):
+            sender.sendto(b"x", (port, 0))
+
+
+def test_packets_of_other_senders_to_a_group_are_refused() -> None:
+    with (
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_USERSOCK) as receiver,
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_USERSOCK) as sender,
+    ):
+        receiver.bind((0, 1))
+        listener = Listener(receiver.fileno())
+        listener.start()
+        wait_for(listener, "receives", 1)
+        for each in event(1):
+            with contextlib.suppress(ConnectionRefusedError):  # the kernel takes none of this kind itself
+                sender.sendto(each, (0, 1))
+        listener.stop()
+        counted = listener_counters(listener)
+        assert (counted["packets"], counted["rejected"], counted["records"]) == (5, 5, 0)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="joining a multicast group needs root")

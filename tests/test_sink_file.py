@@ -1,8 +1,10 @@
 """The file sink: rotation, permissions, full and failing disks. On a real file system, with a clock of the test's."""
 
 import errno
+import fcntl
 import grp
 import os
+import random
 import stat
 import subprocess
 from collections.abc import Callable
@@ -10,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tsauditd.config import FileOutput
 from tsauditd.errors import BadConfiguration
 from tsauditd.sinks.action import Actions, Commands
 from tsauditd.sinks.file import FileWriter
+
+_fcntl = fcntl.fcntl
 
 NOW = 1_714_559_400.0
 DAY = 86_400
@@ -63,6 +69,55 @@ def decompressed(path: Path) -> bytes:
 
 def names(tmp_path: Path) -> list[str]:
     return sorted(path.name for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("has_the_way", [True, False])
+@given(st.lists(st.integers(1, 700_000), min_size=1, max_size=8), st.integers(0, 5000))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_pieces_of_any_size_are_there_as_they_came(
+    tmp_path: Path,
+    make: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    has_the_way: bool,
+    sizes: list[int],
+    before: int,
+) -> None:
+    def refused(fd: int, command: int, flags: int = 0) -> int:
+        if flags & os.O_DIRECT:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return _fcntl(fd, command, flags)
+
+    path = tmp_path / "events.json"
+    path.write_bytes(b"\n" * before)
+    with monkeypatch.context() as patch:
+        if not has_the_way:
+            patch.setattr(fcntl, "fcntl", refused)
+        writer = make()
+        pieces = [random.Random(size).randbytes(size - 1).replace(b"\n", b" ") + b"\n" for size in sizes]
+        for piece in pieces:
+            put(writer, piece)
+        writer.close()
+    assert path.read_bytes() == b"\n" * before + b"".join(pieces)
+
+
+def test_a_piece_that_may_not_go_past_the_cache_is_cut_nowhere(tmp_path: Path, make: Make) -> None:
+    writer = make(direct=False)
+    assert writer.write(b"x" * 300_000 + b"\n", 0) == 300_001
+    writer.close()
+
+
+def test_large_pieces_rotate_between_lines(tmp_path: Path, make: Make) -> None:
+    writer = make(rotate_bytes=200_000)
+    lines = b"".join(b"%06d" % number * 20 + b"\n" for number in range(6000))
+    half = lines.index(b"\n", len(lines) // 2) + 1
+    for piece in (b"first\n", lines[:half], lines[half:], b"last\n"):
+        put(writer, piece)
+    writer.close()
+    # events.json, events.json.1 and so on: the newest first.
+    found = [(tmp_path / name).read_bytes() for name in reversed(names(tmp_path))]
+    assert len(found) > 1
+    assert all(part.endswith(b"\n") for part in found)
+    assert b"".join(found) == b"first\n" + lines + b"last\n"
 
 
 def test_it_rotates_by_size_and_keeps_so_many(tmp_path: Path, make: Make) -> None:

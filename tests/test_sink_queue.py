@@ -17,6 +17,7 @@ class Gate:
     name = "gate"
     pause = 0.001
     backs_off = True
+    gathers = 0
     state: str | None = None
     cut = 0
     uncertain = 0
@@ -26,6 +27,7 @@ class Gate:
         self.reached = threading.Event()
         self.errors: list[OSError] = []
         self.got = b""
+        self.pieces: list[int] = []
         self.piece = 1 << 20
         self.closed = threading.Event()
 
@@ -34,6 +36,7 @@ class Gate:
         assert self.open.wait(PATIENCE)
         if self.errors:
             raise self.errors.pop()
+        self.pieces.append(len(lines) - start)
         part = lines[start : start + self.piece]
         self.got += part
         return start + len(part)
@@ -181,6 +184,25 @@ def test_a_reader_that_has_gone_closes_it() -> None:
     sink.close(0)
 
 
+def test_the_lines_of_a_flow_are_gathered_and_the_last_need_no_others() -> None:
+    writer = Gate()
+    writer.gathers = 100_000
+    sink = QueueSink(writer, 1 << 20)
+    batches = [b"%d" % number * 20_000 + b"\n" for number in range(10)]
+    sink.write(batches[0])
+    assert writer.reached.wait(PATIENCE)
+    for batch in batches[1:]:
+        sink.write(batch)
+    sink.order(lambda: None)
+    sink.write(b"after the order\n")
+    writer.open.set()
+    while sink.health().waiting:
+        pass
+    sink.close(PATIENCE)
+    assert writer.pieces == [20_001, 5 * 20_001, 4 * 20_001, 16]
+    assert writer.got == b"".join(batches) + b"after the order\n"
+
+
 def test_orders_are_carried_out_in_their_place() -> None:
     writer = Gate()
     writer.open.set()
@@ -194,12 +216,13 @@ def test_orders_are_carried_out_in_their_place() -> None:
 
 
 @pytest.mark.parametrize("drop_oldest", [False, True])
-@given(st.lists(st.integers(1, 12), max_size=20), st.integers(1, 60))
+@given(st.lists(st.integers(1, 12), max_size=20), st.integers(1, 60), st.sampled_from([0, 20]))
 @settings(max_examples=50, deadline=None)
 def test_whole_lines_in_order_and_every_other_counted(
-    drop_oldest: bool, batches: list[int], limit: int
+    drop_oldest: bool, batches: list[int], limit: int, gathers: int
 ) -> None:
     writer = Gate()
+    writer.gathers = gathers
     sink = QueueSink(writer, limit, drop_oldest=drop_oldest)
     sent: list[bytes] = []
     for count in batches:

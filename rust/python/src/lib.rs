@@ -53,6 +53,7 @@ fn record_type_name(number: u16) -> Option<&'static str> {
 #[pymodule(gil_used = false)]
 #[pyo3(name = "_core")]
 fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    system::keep_memory();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(syscall_number, module)?)?;
     module.add_function(wrap_pyfunction!(syscall_name, module)?)?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::Ordering::Release;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -100,6 +100,7 @@ impl Listener {
         } else {
             system::own_socket(fd)?
         };
+        let kernel_alone = netlink && system::hears_kernel_alone(socket.as_fd());
         let host = Host {
             name: host_name,
             id: host_id,
@@ -120,6 +121,7 @@ impl Listener {
             socket,
             early,
             netlink,
+            kernel_alone,
             sequenced: kind == libc::SOCK_SEQPACKET,
             lines,
             gather: Duration::from_micros(gather_us),

@@ -79,12 +79,15 @@ impl Outbox {
         let mut waiting = lock(&self.waiting);
         add(&mut waiting.lines, lines);
         add(&mut waiting.timeline, timeline);
-        if !waiting.rung && !waiting.lines.is_empty() {
-            waiting.rung = true;
-            self.ready.ring();
-        }
+        let rings = !waiting.rung && !waiting.lines.is_empty();
+        waiting.rung |= rings;
         waiting.full = waiting.lines.len() >= WAITING_BYTES;
-        !waiting.full
+        let room = !waiting.full;
+        drop(waiting);
+        if rings {
+            self.ready.ring(); // who wakes up finds the door open
+        }
+        room
     }
 
     /// Whether nothing was taken since `put` returned false.
@@ -95,20 +98,19 @@ impl Outbox {
     /// Gives everything that waits to `read`, and rings `room` if the writer waits for that.
     pub fn take<T>(&self, room: &Bell, read: impl FnOnce(&[u8]) -> T) -> T {
         let mut spare = lock(&self.spare);
-        {
+        // Before what it rang for is taken: should it ring again meanwhile, nothing is missed.
+        self.ready.clear();
+        let full = {
             let mut waiting = lock(&self.waiting);
             let (lines, timeline) = &mut *spare;
             empty(timeline);
             std::mem::swap(&mut waiting.lines, lines);
             std::mem::swap(&mut waiting.timeline, timeline);
-            if waiting.rung {
-                waiting.rung = false;
-                self.ready.clear();
-            }
-            if waiting.full {
-                waiting.full = false;
-                room.ring();
-            }
+            waiting.rung = false;
+            std::mem::take(&mut waiting.full)
+        };
+        if full {
+            room.ring();
         }
         let result = read(&spare.0);
         empty(&mut spare.0);

@@ -168,6 +168,8 @@ pub struct Plan {
     pub early: Vec<Vec<u8>>,
     /// Take packets of the kernel's netlink port only.
     pub netlink: bool,
+    /// The socket takes no others any more.
+    pub kernel_alone: bool,
     /// An empty packet is the end, as SOCK_SEQPACKET says it.
     pub sequenced: bool,
     /// It is a stream of lines, not of packets.
@@ -211,6 +213,8 @@ impl Flow {
 struct Reader {
     socket: OwnedFd,
     netlink: bool,
+    /// What comes from now on is the kernel's.
+    kernel_alone: bool,
     sequenced: bool,
     /// Where lines are read to; empty when packets come.
     lines: Vec<u8>,
@@ -261,6 +265,7 @@ pub fn run(plan: Plan, shared: Arc<Shared>) {
         sequenced: plan.sequenced,
         lines: vec![0; if plan.lines { LINES_BYTES } else { 0 }],
         arena: Arena::new(SLOTS, plan.netlink),
+        kernel_alone: plan.kernel_alone,
         engine: Engine::new(plan.settings, Box::new(machine)),
         broadcast: Broadcast::new(),
         tracing: if plan.netlink {
@@ -438,6 +443,9 @@ impl Reader {
         let count = match self.arena.receive(self.socket.as_fd()) {
             Ok(count) => count,
             Err(error) => {
+                if self.kernel_alone && error.raw_os_error() == Some(libc::EAGAIN) {
+                    self.arena.forget_senders(); // nothing of before is left
+                }
                 self.tracing.read(&mut self.engine, now);
                 return self.refused(&error);
             }

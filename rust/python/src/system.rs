@@ -102,6 +102,31 @@ pub fn own_socket(fd: i32) -> io::Result<(OwnedFd, libc::c_int)> {
     }
 }
 
+/// Whether a netlink socket takes the kernel's messages alone: it is in no group, and is connected to the kernel's port
+/// here if it was not before (`netlink_getsockbyportid`, net/netlink/af_netlink.c).
+pub fn hears_kernel_alone(socket: BorrowedFd<'_>) -> bool {
+    // SAFETY: sockaddr_nl is a plain C structure, valid when all its bytes are zero.
+    let (mut own, mut kernel) = unsafe {
+        (
+            std::mem::zeroed::<libc::sockaddr_nl>(),
+            std::mem::zeroed::<libc::sockaddr_nl>(),
+        )
+    };
+    let mut length = size_of::<libc::sockaddr_nl>() as libc::socklen_t;
+    kernel.nl_family = libc::AF_NETLINK as libc::sa_family_t;
+    // SAFETY: the kernel writes at most `length` bytes to `own`, and reads those of `kernel`, which are as many.
+    unsafe {
+        libc::getsockname(socket.as_raw_fd(), (&raw mut own).cast(), &raw mut length) == 0
+            && i32::from(own.nl_family) == libc::AF_NETLINK
+            && own.nl_groups == 0
+            && libc::connect(
+                socket.as_raw_fd(),
+                (&raw const kernel).cast(),
+                size_of::<libc::sockaddr_nl>() as libc::socklen_t,
+            ) == 0
+    }
+}
+
 /// Opens a file below a directory for reading. `path` ends in NUL.
 pub fn open_below(directory: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
     let path = CStr::from_bytes_with_nul(path).map_err(io::Error::other)?;
@@ -243,6 +268,20 @@ pub fn thread_cpu_clock() -> Option<libc::clockid_t> {
 /// Nanoseconds of CPU on `clock`; None when its thread is gone.
 pub fn cpu_ns(clock: libc::clockid_t) -> Option<u64> {
     read_clock(clock).map(|time| time.as_nanos() as u64)
+}
+
+/// Has the allocator keep some memory that was given back: batches of lines come and go, and each page that goes back to
+/// the kernel costs a fault when it comes again. At most `KEPT_BYTES` at the top of each heap.
+pub fn keep_memory() {
+    #[cfg(target_env = "gnu")]
+    {
+        const KEPT_BYTES: libc::c_int = 4 << 20;
+        // SAFETY: mallopt takes no pointers and may be called at any time.
+        unsafe {
+            libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_BYTES);
+            libc::mallopt(libc::M_MMAP_THRESHOLD, KEPT_BYTES);
+        }
+    }
 }
 
 /// Runs `spawn` with every signal blocked, so that a thread it makes never takes one meant for Python.

@@ -156,6 +156,9 @@ class FileOutput(Output):
     sync: str = _one_of("none", "none", "second", "batch")
     """When what was written is forced to the disk: never, once a second, after each batch."""
 
+    direct: bool = True
+    """In a storm, write in large pieces past the page cache (open(2), O_DIRECT), where the file system has that."""
+
     size_action: str = _like("rotate", SIZE_ACTION, "rotate, ignore, syslog, suspend or exec /PATH")
     """What happens at rotate_bytes."""
 

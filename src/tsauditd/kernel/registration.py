@@ -84,6 +84,8 @@ def open_unicast(receive_buffer: int) -> socket.socket:
     try:
         set_receive_buffer(sock, receive_buffer)
         sock.bind((0, 0))
+        # From here on the kernel refuses what anybody else sends (netlink_getsockbyportid, net/netlink/af_netlink.c).
+        sock.connect((0, 0))
     except OSError as error:
         sock.close()
         raise TsauditdError(f"cannot set up the audit socket: {error.strerror}") from None

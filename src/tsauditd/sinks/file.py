@@ -11,6 +11,7 @@ from collections.abc import Callable
 from tsauditd.config import FileOutput
 from tsauditd.errors import BadConfiguration
 from tsauditd.sinks.action import Actions
+from tsauditd.sinks.pastcache import PastCache
 from tsauditd.sinks.rotation import Kept, Rotation
 from tsauditd.sinks.space import Limit
 
@@ -29,6 +30,7 @@ class FileWriter:
 
     pause = 1.0
     backs_off = False
+    gathers = 512 << 10
     cut = 0
     uncertain = 0
 
@@ -74,7 +76,7 @@ class FileWriter:
                     start = lines.rfind(b"\n", 0, start) + 1
                 if self._due() and (start == 0 or lines[start - 1] == 0x0A):
                     self.rotate()
-            written = os.write(self._fd, memoryview(lines)[start:] if start else lines)
+            written = self._past.write(self._fd, self._size, memoryview(lines)[start:])
             if self._output.sync == "batch":
                 os.fdatasync(self._fd)
         except OSError as error:
@@ -152,6 +154,7 @@ class FileWriter:
         self._fd = fd
         state = os.fstat(fd)
         self._regular = stat.S_ISREG(state.st_mode)
+        self._past = PastCache(wanted=self._regular and self._output.direct)
         self._size = state.st_size
         self._period = self._period_of(state.st_mtime if state.st_size else self._wall())
         place = (state.st_dev, state.st_ino)

@@ -12,6 +12,15 @@ from tsauditd.event import SinkHealth
 _TICK = 1.0
 """Seconds between two calls of a writer's `tick` while lines come."""
 
+_FLOW_BYTES = 16 << 10
+"""So many bytes in one write are part of a flow that goes on."""
+
+_LINGER = 0.025
+"""Seconds that the lines of a flow wait for others to be written with."""
+
+_MOST_GATHERED = 4 << 20
+"""Bytes that a writer is given at once, at most, unless one batch has more."""
+
 _LAST_PAUSE = 30.0
 """Seconds: the longest pause before what failed is tried again."""
 
@@ -26,6 +35,9 @@ class Writer(Protocol):
     """Seconds before a failed write is tried again; doubled with each failure up to 30 s where `backs_off`."""
 
     backs_off: bool
+
+    gathers: int
+    """Bytes of a flow that it is best given at once; 0: a batch each time. Far more come when it does not keep up."""
 
     def write(self, lines: bytes, start: int) -> int:
         """Writes whole lines from byte `start` on, as many as go; returns the first byte not written.
@@ -85,6 +97,8 @@ class QueueSink:
         self._hurry = False
         self._current = b""
         self._at = 0
+        self._flows_until = 0.0
+        self._lingers = False
         # Not waited for at the end of the process: a disk that hangs must not hold it.
         self._thread = threading.Thread(target=self._run, name=f"sink {writer.name}", daemon=True)
         self._thread.start()
@@ -123,7 +137,8 @@ class QueueSink:
                     return
             self._queue.append(lines)
             self._waiting += len(lines)
-            self._changed.notify()
+            if not self._lingers or self._waiting >= self.writer.gathers:
+                self._changed.notify()
 
     def order(self, action: Callable[[], None], *, urgent: bool = False) -> None:
         """Has `action` run in the thread after what was written so far; `urgent`: at once, also amid a pause."""
@@ -211,16 +226,41 @@ class QueueSink:
                     if not self.writer.state:
                         return self._put
                 elif self._queue:
+                    if (left := self._linger()) > 0:
+                        self._lingers = True
+                        self._changed.wait(left)
+                        self._lingers = False
+                        continue
                     first = self._queue.popleft()
                     if not isinstance(first, bytes):
                         return first
-                    self._current, self._at = first, 0
+                    self._current, self._at = self._gather(first), 0
                     continue
                 if self._ending:
                     return None
                 self._hurry = False
                 self._changed.wait(max(self._tick_at - time.monotonic(), 0))
         return None
+
+    def _linger(self) -> float:
+        """Seconds that the lines at the head of the queue may wait for more."""
+        if self._hurry or self._waiting >= self.writer.gathers or not isinstance(self._queue[0], bytes):
+            return 0.0
+        return self._flows_until - time.monotonic()
+
+    def _gather(self, first: bytes) -> bytes:
+        """The lines that came with the first, as many as are best written at once."""
+        if not self.writer.gathers:
+            return first
+        parts, size = [first], len(first)
+        most = min(max(self.writer.gathers, self._waiting // 2), _MOST_GATHERED)
+        while self._queue and size < most and isinstance(each := self._queue[0], bytes):
+            self._queue.popleft()
+            parts.append(each)
+            size += len(each)
+        if size >= _FLOW_BYTES:
+            self._flows_until = time.monotonic() + _LINGER
+        return b"".join(parts) if len(parts) > 1 else first
 
     def _tick(self) -> None:
         """What the clock asks for. A failure is tried again later, and lines go on meanwhile."""

@@ -45,6 +45,7 @@ class SyslogWriter:
 
     pause = 0.5
     backs_off = True
+    gathers = 0
     state: str | None = None
 
     def __init__(self, output: SyslogOutput) -> None:
