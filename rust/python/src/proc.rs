@@ -77,6 +77,9 @@ impl Proc {
 
     /// `stat` of a process.
     pub fn stat(&mut self, pid: u32) -> Option<Stat> {
+        if system::is_gone(pid) {
+            return None;
+        }
         let (hertz, started) = (self.hertz, self.started);
         let text = self.read(pid, "stat")?;
         // The name in brackets may hold anything; what follows its last bracket are numbers.
