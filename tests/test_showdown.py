@@ -53,6 +53,7 @@ def read(form: Form, directory: Path, lines: bytes, name: str, truth: dict[str, 
 def test_an_event_of_auditd_counts_once_and_is_whole_with_all_its_records(tmp_path: Path) -> None:
     found = read(written.AUDIT_LOG, tmp_path, RECORDS + RECORDS, "open", {"/opened": 2})
     assert found == Delivered(events=2, complete=1, correct=1, both_ends=0)
+    assert found.example == "1.000:8 lacks CWD, PROCTITLE"
 
 
 def test_what_a_syslog_daemon_puts_before_a_record_is_passed_over(tmp_path: Path) -> None:
@@ -75,7 +76,9 @@ def test_our_own_event_is_whole_with_all_that_it_should_say(tmp_path: Path, lack
     del less["process"][lacking]  # type: ignore[attr-defined]
     less["event"] = {"id": "1.000:8"}
     lines = json.dumps(OURS).encode() + b"\n<13>Nov 21 vm tsauditd: " + json.dumps(less).encode() + b"\n"
-    assert read(written.ECS, tmp_path, lines, "open", {"/opened": 2}) == Delivered(2, 1, 1, 0)
+    found = read(written.ECS, tmp_path, lines, "open", {"/opened": 2})
+    assert found == Delivered(2, 1, 1, 0)
+    assert found.example == f"1.000:8 lacks {lacking}"
 
 
 def test_a_client_of_a_server_is_known_by_its_address(tmp_path: Path) -> None:
@@ -220,6 +223,12 @@ def test_a_second_signal_does_not_break_off_what_the_first_one_began() -> None:
         check=False,
     )
     assert (done.stdout, done.stderr, done.returncode) == ("put back\n", "", 0)
+
+
+def test_an_event_that_is_not_whole_is_told(result: Any) -> None:
+    less = copy.deepcopy(result)
+    less["contenders"]["auditd"]["rounds"][0]["web"]["delivered"]["example"] = "1.000:8 lacks CWD"
+    assert "auditd, web: not whole, for example 1.000:8 lacks CWD\n" in tables.report(less)
 
 
 def test_whose_turn_failed_is_told(result: Any) -> None:

@@ -42,6 +42,7 @@ def report(result: Told) -> str:
     parts += [f"{name}: {one['what']}\n" for name, one in them.items()]
     parts += [f"{name}: LEFT OUT: {why}\n" for name, why in result["missing"].items()]
     parts += [f"{name}: A ROUND FAILED: {why}\n" for name, each in failures(result) for why in each]
+    parts += [f"{line}\n" for line in not_whole(result)]
     parts += ["\n", *(f"{part}\n" for part in _tables(result))]
     if count := result.get("instructions"):
         parts.append(f"instructions of convert for an event of the sparse log (callgrind): {count:,.0f}\n")
@@ -229,6 +230,17 @@ def right(told: Told, work: str) -> str:
 def failures(result: Told) -> list[tuple[str, list[str]]]:
     """Whose turns failed, and why."""
     return list(result.get("failed", {}).items())
+
+
+def not_whole(result: Told) -> list[str]:
+    """Of each contender and work one event that came out without all that it should say."""
+    return [
+        f"{name}, {work}: not whole, for example {one['delivered']['example']}"
+        for name, told in result["contenders"].items()
+        for work in result["works"]
+        for one in [one[work] for one in told["rounds"] if work in one and one[work]["delivered"]]
+        if one["delivered"].get("example")
+    ]
 
 
 def total(told: Told, work: str, name: str) -> str:

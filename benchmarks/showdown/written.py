@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ class Found:
     """Whether all is there that the kernel's records held."""
     both_ends: bool = False
     """Whether a connection's own end is there too, which no record holds."""
+    lacks: str = ""
+    """What is not there, for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Delivered:
     complete: int
     correct: int
     both_ends: int
+    example: str = field(default="", compare=False)
+    """One that is not whole, and what it lacks, for people."""
 
 
 def delivered(form: Form, files: Iterable[Path], key: str, truth: Counter[str]) -> Delivered:
@@ -60,7 +64,9 @@ def delivered(form: Form, files: Iterable[Path], key: str, truth: Counter[str]) 
     complete = [event for event in known.values() if event.complete]
     values = Counter(_known(event.value, truth) for event in complete)
     ends = sum(event.both_ends for event in known.values())
-    return Delivered(len(known), len(complete), sum((values & truth).values()), ends)
+    lacking = next((event for event in known.values() if not event.complete), None)
+    example = f"{lacking.identity} lacks {lacking.lacks or 'something'}" if lacking else ""
+    return Delivered(len(known), len(complete), sum((values & truth).values()), ends, example)
 
 
 def _known(value: str | None, truth: Counter[str]) -> str:
@@ -113,7 +119,8 @@ def from_records(identity: str, records: dict[str, bytes]) -> Found:
     elif "PATH" in records:
         needed |= {"CWD", "PROCTITLE"}
         value = _first(_NAME, records["PATH"])
-    return Found(identity, value, value is not None and needed <= records.keys())
+    lacks = sorted(needed - records.keys()) + ["its object"] * (value is None)
+    return Found(identity, value, not lacks, lacks=", ".join(lacks))
 
 
 def _first(pattern: re.Pattern[bytes], text: bytes) -> str | None:
@@ -143,22 +150,25 @@ def _ecs(lines: Iterable[bytes], key: str) -> Iterator[Found]:
     for event in _objects(lines, key):
         if key not in event.get("tags", ()):
             continue
-        process = event.get("process", {})
+        process, own = event.get("process", {}), event.get("tsauditd", {})
         call = event.get("auditd", {}).get("data", {}).get("syscall", "")
-        who = all(name in process for name in ("executable", "entity_id", "title"))
-        where = "working_directory" in process
-        ends = False
+        needed, ends = ["executable", "entity_id", "title", "working_directory"], False
         if call.startswith("exec"):
             value = _second(process.get("args"))
         elif call.startswith(("connect", "accept")):
             source, destination = event.get("source", {}), event.get("destination", {})
             peer = destination if call == "connect" else source
-            value, where = f"{peer.get('ip')}:{peer.get('port')}", True
+            value = f"{peer.get('ip')}:{peer.get('port')}"
+            needed.remove("working_directory")
             ends = all("ip" in end and "port" in end for end in (source, destination))
         else:
             value = event.get("file", {}).get("path")
-        complete = who and where and value is not None and "incomplete" not in event.get("tsauditd", {})
-        yield Found(event["event"]["id"], value, complete, ends)
+        lacks = [name for name in needed if name not in process]
+        if value is None:
+            lacks.append("its object")
+        if "incomplete" in own:
+            lacks.append(f"a record: {own['incomplete']}")
+        yield Found(event["event"]["id"], value, not lacks, ends, ", ".join(lacks))
 
 
 def _second(arguments: Any) -> str | None:
