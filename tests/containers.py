@@ -122,8 +122,11 @@ LIMITS = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", "--netw
 
 
 @contextmanager
-def containerd(directory: Path) -> Iterator[list[str]]:
-    """A containerd with its own data below `directory`; yields the beginning of a ctr command."""
+def containerd(directory: Path, *, without_login: bool = False) -> Iterator[list[str]]:
+    """A containerd with its own data below `directory`; yields the beginning of a ctr command.
+
+    What it starts has the login of `launch`, or `without_login` none, as on a host.
+    """
     socket = directory / "c.sock"
     off = ["grpc.v1.cri", "internal.v1.opt", "snapshotter.v1.btrfs", "snapshotter.v1.zfs"]
     (directory / "config.toml").write_text(
@@ -131,7 +134,8 @@ def containerd(directory: Path) -> Iterator[list[str]]:
         f"disabled_plugins = {[f'io.containerd.{name}' for name in off]}\n"
         f"[grpc]\naddress = '{socket}'\n[ttrpc]\naddress = '{socket}.ttrpc'\n"
     )
-    script = f'echo {AUID} >/proc/self/loginuid && exec containerd -c "$1"'
+    login = 4294967295 if without_login else AUID
+    script = f'echo {login} >/proc/self/loginuid && exec containerd -c "$1"'
     with (directory / "log").open("wb") as log:
         daemon = subprocess.Popen(
             ["sh", "-c", script, "sh", directory / "config.toml"],

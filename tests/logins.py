@@ -170,6 +170,17 @@ def cron() -> Iterator[None]:
                 process.terminate()
 
 
+@contextmanager
+def atd() -> Iterator[None]:
+    """Debian's atd."""
+    with subprocess.Popen(["/usr/sbin/atd", "-f"]) as process:
+        try:
+            wait_until(lambda: _content(Path("/run/atd.pid")).strip() == str(process.pid), "atd runs")
+            yield
+        finally:
+            process.terminate()
+
+
 def pipe(place: Path, name: str) -> Path:
     """A named pipe that everybody can wait at, until `waited_at` has its descriptor closed."""
     path = place / name

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -103,7 +102,7 @@ def test_a_timeline_by_number_by_id_and_by_event(capfd: pytest.CaptureFixture[st
         "$ whoami",
         "$ rm -f /tmp/provoke-copied",
         "logout sshd",
-        "1 serials never seen  (inferred)",  # a loss, of which nobody is the author: the log has such a gap
+        "1 serial never seen  (inferred)",  # a loss, of which nobody is the author: the log has such a gap
     ]
     assert len(out(capfd, "session", "-v", session["id"], SSH)) > len(text)
 
@@ -167,7 +166,8 @@ def on_a_terminal(words: list[str], **environment: str) -> bytes:
     return shown
 
 
-def test_following_shows_what_comes_and_ends_with_the_session(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["sessions.json", "."])
+def test_following_shows_what_comes_and_ends_with_the_session(tmp_path: Path, place: str) -> None:
     path = tmp_path / "sessions.json"
     maker = Maker(boot="fedcba98-0")
     from tsauditd.timelines import Timelines
@@ -183,7 +183,7 @@ def test_following_shows_what_comes_and_ends_with_the_session(tmp_path: Path) ->
 
     timelines.push(maker.login(7))
     give()
-    words = [sys.executable, "-m", "tsauditd", "session", "-f", "7", str(path)]
+    words = [sys.executable, "-m", "tsauditd", "session", "-f", "7", str(tmp_path / place)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         killer = threading.Timer(60, process.kill)
@@ -193,12 +193,15 @@ def test_following_shows_what_comes_and_ends_with_the_session(tmp_path: Path) ->
         timelines.push(maker.command(7, ["whoami"], pid=50, uid="1000"))
         give()
         assert "$ whoami" in process.stdout.readline()
-        path.rename(tmp_path / "sessions.json.1")
-        path.touch()
-        time.sleep(0.5)
-        timelines.push(maker.command(7, ["id"], pid=51))
-        give()
-        assert "$ id" in process.stdout.readline()
+        for number in range(2):
+            # Written at the last moment before the rotation, and at the first after it.
+            timelines.push(maker.command(7, ["last", str(number)], pid=60 + number))
+            give()
+            path.rename(tmp_path / f"sessions.json.{number + 1}")
+            timelines.push(maker.command(7, ["first", str(number)], pid=70 + number))
+            give()
+            assert f"$ last {number}" in process.stdout.readline()
+            assert f"$ first {number}" in process.stdout.readline()
         timelines.gone(next(iter(timelines.sessions)), "timeout")
         give()
         assert process.stdout.readline() == "ended: timeout\n"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 from made import Maker
 from sessions import short
 
+from tsauditd.alive import sessions_alive
 from tsauditd.journal import Journal
-from tsauditd.live import LiveSessions, sessions_alive
+from tsauditd.live import LiveSessions
+from tsauditd.timelines.session import Process, Session
 from tsauditd.timelines.view import View, Views
 
 BOOT = "fedcba98-7654-4321-8000-000000000000"
@@ -53,8 +56,8 @@ class Run:
         with self.file.open("ab") as file:
             file.write(lines)
 
-    def _alive(self, numbers: Collection[str]) -> Collection[str]:
-        return numbers if self.living is None else self.living & set(numbers)
+    def _alive(self, sessions: Collection[Session]) -> Collection[str]:
+        return {one.id for one in sessions if self.living is None or one.number in self.living}
 
     def _wait(self, act: Callable[[], None]) -> None:
         self.later(act)
@@ -197,9 +200,16 @@ def test_losses_are_rows_of_what_is_open(run: Run) -> None:
     assert view.session["summary"]["lost"] == 3
 
 
-def test_this_process_s_session_is_alive() -> None:
+def test_a_session_of_this_process_is_alive() -> None:
     own = Path("/proc/self/sessionid").read_text()
-    assert sessions_alive({own, "123456789"}) == {own}
+    now = int(time.time() * 1000)
+    mine, other = (Session(f"here-{number}", number, {}, now, now) for number in (own, "123456789"))
+    here, gone, before = (Session(f"joined-{n}", f"entity-{n}", {}, now, now, joined=True) for n in range(3))
+    here.remember(os.getpid(), Process(0, None, started=now))
+    gone.remember(1 << 30, Process(0, None, started=now))
+    before.remember(os.getpid(), Process(0, None, started=now - 86_400_000))
+    alive = sessions_alive([mine, other, here, gone, before])
+    assert alive == {mine.id, here.id}
 
 
 STEP = st.sampled_from(["login", "command", "repeat", "exit", "sudo", "logout", "kill", "tick"])

@@ -343,7 +343,9 @@ def test_rows_and_unowned_events_are_the_events(what: list[tuple[str, int | None
         wanted.append(event["event"]["id"])
         watched.timelines.push(event)
         if chance.random() < 0.1:
-            watched.timelines.tick(maker.ms, chance.choice([None, lambda numbers: numbers, lambda _: []]))
+            watched.timelines.tick(
+                maker.ms, chance.choice([None, lambda some: {one.id for one in some}, lambda _: []])
+            )
     watched.timelines.finish(ended=True)
     assert Counter(watched.proofs()) == Counter(wanted)
     for view in watched.views.sessions.values():

@@ -56,17 +56,17 @@ class History:
         while True:
             with open(name, "rb", buffering=0) as file:
                 feed = self._feeder()
+                replaced = False
                 while True:
                     while chunk := file.read(1 << 20):
                         feed(chunk)
                     self._timelines.timelines.flush()
                     yield
-                    try:
-                        if os.stat(name).st_ino != os.fstat(file.fileno()).st_ino:
-                            break
-                    except FileNotFoundError:
-                        pass  # its successor comes
+                    if replaced:
+                        break
                     time.sleep(pause)
+                    # Nobody writes to it any more: what is in it by now is all.
+                    replaced = _is_another(name, file.fileno())
 
     def finish(self) -> None:
         """The end of the input: what is open is given as far as it went."""
@@ -134,3 +134,11 @@ class History:
 
     def _decoded(self, decoder: Decoder) -> None:
         self._timelines.batch(decoder.timeline(), decoder_counters(decoder)["gaps"])
+
+
+def _is_another(name: str, descriptor: int) -> bool:
+    """Whether another file has the name by now."""
+    try:
+        return os.stat(name).st_ino != os.fstat(descriptor).st_ino
+    except FileNotFoundError:  # its successor comes
+        return False

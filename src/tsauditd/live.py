@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from tsauditd.journal import Journal
 from tsauditd.timelines import Timelines
 from tsauditd.timelines.facts import time_text
 from tsauditd.timelines.lines import push_lines
+from tsauditd.timelines.tracker import Alive
 
 _TAIL = 4 << 20
 """Bytes at the end of the sessions' file in which an object is looked for that may have been written."""
@@ -32,7 +33,7 @@ class LiveSessions:
         wall: Callable[[], float],
         say: Callable[[str], None],
         later: Callable[[Callable[[], None]], object],
-        alive: Callable[[Collection[str]], Collection[str]] | None,
+        alive: Alive | None,
     ) -> None:
         """`deliver` takes whole lines; `idle`: whether all that was delivered has been written.
 
@@ -60,13 +61,12 @@ class LiveSessions:
         known = _written(written) if objects else set()
         # Given to be written, and killed before it was.
         self._give([document for document in objects if _key(document) not in known])
-        numbers = {session.number for session in sessions}
-        living = numbers if self._alive is None or not numbers else set(self._alive(numbers))
+        living = {session.id for session in sessions} if self._alive is None else self._alive(sessions)
         for session in sessions:
             self._timelines.resume(session)
             if session.host.get("boot", {}).get("id") != boot_id:
                 self._timelines.gone(session.id, "reboot")
-            elif session.number not in living:
+            elif session.id not in living:
                 self._timelines.gone(session.id, "unwatched")
             else:
                 row = session.add("blind", session.last, time_text(session.last), None)
@@ -168,39 +168,6 @@ class LiveSessions:
         self._say(
             f"{path}: {error.strerror}: open sessions are not kept from now on should the daemon be killed"
         )
-
-
-def sessions_alive(numbers: Collection[str]) -> set[str]:
-    """Those of the sessions that a process still has (proc(5), /proc/PID/sessionid)."""
-    wanted = set(numbers)
-    found: set[str] = set()
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            with open(f"/proc/{entry}/sessionid", "rb", buffering=0) as file:
-                number = file.read(16).decode()
-        except OSError:  # it has just ended
-            continue
-        if number in wanted:
-            found.add(number)
-            if len(found) == len(wanted):
-                break
-    return found
-
-
-_FIRST_PID_NAMESPACE = 0xEFFFFFFC
-"""Inode of the pid namespace that all others are in (PROC_PID_INIT_INO, linux/proc_ns.h)."""
-
-
-def every_process_seen() -> bool:
-    """Whether `/proc` shows every process of the host: not in another pid namespace, nor with hidepid (proc(5))."""
-    try:
-        return os.stat("/proc/self/ns/pid").st_ino == _FIRST_PID_NAMESPACE and os.access(
-            "/proc/1/sessionid", os.R_OK
-        )
-    except OSError:
-        return False
 
 
 def _key(document: dict[str, Any]) -> tuple[str, int]:

@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tsauditd.alive import every_process_seen, sessions_alive
 from tsauditd.config import Config, FileOutput
 from tsauditd.journal import Journal
-from tsauditd.live import LiveSessions, every_process_seen, sessions_alive, state_path
+from tsauditd.live import LiveSessions, state_path
 from tsauditd.pipeline import Origin, Pipeline
 
 _BLIND = (

@@ -1,6 +1,5 @@
 """What people do in real logins, as the daemon tells it: every timeline here was written from what was typed."""
 
-import json
 import os
 import pty
 import re
@@ -9,88 +8,22 @@ import sys
 import termios
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from live import PATIENCE_S, running, wait_until
-from logins import THERE, Door, cron, door, people, pipe, waited_at
-from sessions import told
+from live import PATIENCE_S, wait_until
+from logins import THERE, cron, pipe, waited_at
+from scenes import BASH, NOBODY, Scene, lines, played
 
 from tsauditd.kernel.state import Snapshot
-from tsauditd.timelines.view import View, Views
 
 pytestmark = pytest.mark.system
 
-NOBODY = 47_114_712
-"""A user id that has no name."""
-
-RULES = (
-    "".join(
-        f"-a always,exit -F arch=b64 -S execve,execveat,exit_group -F auid={auid} -k scenes\n"
-        for auid in (4242, 4243, NOBODY)
-    )
-    + "-a always,exit -F arch=b64 -S mkdir,mkdirat -F exe=/usr/bin/mkdir -F auid=4242 -k scenes\n"
-    + "-a always,exit -F arch=b64 -S accept,accept4 -F exe=/usr/sbin/sshd -k scenes\n"
-)
-
-BASH = ("command", "alice", "-bash")
-
-
-@dataclass(frozen=True)
-class Scene:
-    """An sshd to log in to, a directory that everybody may use, and what the daemon writes."""
-
-    sshd: Door
-    place: Path
-    written: Path
-
-    def views(self) -> list[View]:
-        """The sessions so far, in the order of their opening."""
-        views = Views(lambda _: True)
-        for line in self.written.read_bytes().splitlines() if self.written.exists() else ():
-            views.take(json.loads(line))
-        return list(views.sessions.values())
-
-    def logged_out(self) -> None:
-        """Waits for USER_END among the events: sshd closes the session after its client has gone. Sessions are
-        written apart from events, and later: waits for the first of them too."""
-        said = self.written.with_name("events.json")
-        wait_until(lambda: b'"user_end"' in said.read_bytes(), "the logout")
-        wait_until(self.views, "the session")
-
-    def ended(self, count: int) -> list[View]:
-        """The sessions, once that many have ended."""
-        wait_until(
-            lambda: sum(view.session["state"] == "ended" for view in self.views()) >= count, "their ends"
-        )
-        views = self.views()
-        assert [view.session["end"] for view in views] == [{"reason": "last-process"}] * count
-        return views
-
 
 @pytest.fixture
-def scene(untouched: Snapshot, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    place = Path(subprocess.check_output(["mktemp", "-d", "/tmp/scene.XXXXXX"], text=True).strip())
-    place.chmod(0o777)
-    (tmp_path / "scenes.rules").write_text(RULES)
-    config = tmp_path / "tsauditd.toml"
-    config.write_text(
-        f'[kernel]\nrules = "{tmp_path}/scenes.rules"\n'
-        f'[[output]]\ntype = "file"\npath = "{tmp_path}/events.json"\n'
-        f'[[output]]\ntype = "file"\nlines = "sessions"\npath = "{tmp_path}/sessions.json"\n'
-    )
-    try:
-        with people(), door() as sshd, running(tmp_path, "-c", str(config), key="scenes") as daemon:
-            yield Scene(sshd, place, tmp_path / "sessions.json")
-            daemon.stop()
-    finally:
-        subprocess.run(["rm", "-rf", place], check=True)
-
-
-def lines(view: View) -> list[tuple[str, ...]]:
-    """The rows in short, without the ends of processes that never started a program."""
-    return [row for row in told(view) if row[0] != "other"]
+def scene(untouched: Snapshot, tmp_path: Path) -> Iterator[Scene]:
+    with played(tmp_path) as scene:
+        yield scene
 
 
 def shown(*words: object) -> str:
@@ -182,6 +115,31 @@ def test_two_sessions_of_one_account_at_once(scene: Scene) -> None:
         ("logout", "alice", ""),
     ]
     assert first.document["source"]["port"] != second.document["source"]["port"]
+
+
+def test_a_session_is_followed_while_it_goes_on(scene: Scene) -> None:
+    with scene.sshd.terminal("alice") as terminal:
+        wait_until(scene.views, "the session")
+        (view,) = scene.views()
+        words = [sys.executable, "-m", "tsauditd", "session", "--follow", view.id, str(scene.written)]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as follower:
+            assert follower.stdout is not None
+            shown = [follower.stdout.readline() for _ in range(4)]
+            terminal.type("sudo -i", "# ")
+            terminal.type("whoami", "# ")
+            terminal.type("exit")
+            terminal.leave()
+            rest, _ = follower.communicate(timeout=PATIENCE_S)
+            assert follower.returncode == 0
+    assert shown[2].endswith("still open\n")
+    assert shown[3].split()[1:] == ["alice", "login", "sshd"]
+    said = [line.split(maxsplit=1)[1] for line in rest.splitlines()[:-1]]
+    assert [line for line in said if not line.startswith("alice  ")] == [
+        "alice → root  $ sudo -i",
+        "root          $ -bash",
+        "root          $ whoami",
+    ]
+    assert rest.splitlines()[-1] == "ended: last-process"
 
 
 def test_who_became_whom(scene: Scene) -> None:

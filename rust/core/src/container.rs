@@ -16,7 +16,7 @@ pub mod state;
 mod tests;
 
 pub use known::Known;
-pub use launch::{is_runtime, launches};
+pub use launch::{Launch, is_runtime, launches};
 
 use forms::{FORMS, Form, Id, POD_MANAGERS};
 

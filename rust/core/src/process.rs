@@ -132,6 +132,15 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// The name for good of the process that was put into a running container, if that is how this one came.
+    #[must_use]
+    pub fn joined(&self) -> Option<&[u8]> {
+        let origin = self.origin.as_ref().filter(|origin| origin.joins)?;
+        Some(&origin.leader.as_ref().unwrap_or(&self.program).entity)
+    }
+}
+
 /// A state of a process, to be found again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seat {

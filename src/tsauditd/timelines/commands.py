@@ -9,6 +9,7 @@ from tsauditd.timelines.facts import (
     container_of,
     error_of,
     identity,
+    parse_time,
     process_of,
     program,
     terminal_of,
@@ -177,6 +178,7 @@ def process_of_row(row: Row) -> Process:
         login=name in SHELLS and bool(args) and args[0].startswith("-"),
         escalates=name in ESCALATIONS,
         noise=row.get("noise"),
+        started=parse_time(row["@timestamp"]) if "@timestamp" in row else 0,
     )
 
 

@@ -24,7 +24,9 @@ class LoggedTimelines:
         push_lines(self.timelines, lines)
         if new := gaps - self._gaps:
             self._gaps = gaps
-            self.timelines.lost(f"{new} serials never seen", self.timelines.now, new, about=True)
+            self.timelines.lost(
+                f"{new} serial{'s' * (new > 1)} never seen", self.timelines.now, new, about=True
+            )
         self.tick()
 
     def event(self, event: dict[str, Any]) -> None:

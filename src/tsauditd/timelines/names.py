@@ -71,6 +71,8 @@ REQUESTS = {
     "ctr": "container",
     "kubectl": "container",
     "lxc-attach": "container",
+    "runc": "container",
+    "crun": "container",
     "systemctl": "service",
     "service": "service",
 }
@@ -78,6 +80,10 @@ REQUESTS = {
 
 REQUEST_MS = {"cron": None, "at": None, "systemd-user": 10_000, "container": 10_000}
 """How long after the request its session may come, in milliseconds; None: whenever."""
+
+JOINERS = frozenset({"lxc-attach"})
+JOINING = frozenset({"exec", "shell", "login"})
+"""Which of those that have to do with containers run something in one that runs already; by which word others do."""
 
 ACCOUNTS = frozenset(
     {

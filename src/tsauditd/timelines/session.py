@@ -83,6 +83,8 @@ class Session:
     user: dict[str, str] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
     container: dict[str, Any] = field(default_factory=dict)
+    joined: bool = False
+    """No login: somebody was put into a container that ran already; the number is that process's entity."""
     opener: int | None = None
     """The process that set the login id."""
     login: bool = False

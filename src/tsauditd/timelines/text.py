@@ -23,6 +23,12 @@ _NUMBERS = frozenset({"DURATION", "COMMANDS", "ESCALATIONS"})
 _WHO = (12, 28)
 """Columns for who did it: at least, at most."""
 _COLOURS = {"escalation": "yellow", "failure": "red", "connection": "blue", "gap": "dim", "logout": "dim"}
+_REASONS = {
+    "authentication": "authentication failed",
+    "accounting": "account refused",
+    "bad_ident": "not authenticated",
+}
+"""What libpam calls it, in words; the last: the program gave up before PAM was asked (libpam/pam_audit.c)."""
 _ALWAYS = frozenset({"login", "logout", "gap", "loss", "blind", "link", "escalation", "failure"})
 
 
@@ -100,7 +106,7 @@ def heading(view: View, paint: Paint = plain) -> Iterator[str]:
     kind = session["kind"] + (f", {session['how']}" if "how" in session else "")
     terminal = f" on {visible(session['terminal'])}" if "terminal" in session else ""
     yield paint(f"session {visible(view.id)}", "bold")
-    yield f"{_user(view.document.get('user'))} by {kind}{terminal} from {_where(view.document)}"
+    yield f"{_user(view.document.get('user'))} by {kind}{terminal} {_from(view.document)}"
     state = "still open" if session["state"] == "open" else "ended"
     if end := session.get("end"):
         state += f": {end['reason']}" + (" (inferred)" if end.get("inferred") else "")
@@ -142,15 +148,16 @@ def line(
     if more:
         notes.append(f"+{_several(more, 'command')}")
     if row.get("outcome") == "failure":
-        notes.append(row.get("reason", "failed"))
+        reason: str = row.get("reason", "failed")
+        notes.append(_REASONS.get(reason, reason))
     elif row.get("outcome") == "unknown" and row["kind"] == "escalation":
         notes.append("outcome unknown")
     if code := row.get("process", {}).get("exit_code"):
         notes.append(f"exit {code}")
     if "duration" in row and row["duration"] >= 1_000_000_000:
         notes.append(duration(row["duration"]))
-    if "container" in row:
-        notes.append(f"in {visible(row['container'].get('name') or row['container']['id'][:12])}")
+    if "container" in row and row["container"] != view.document.get("container"):
+        notes.append(_in_container(row["container"]))
     if "noise" in row:
         notes.append(row["noise"])
     if "inferred" in row:
@@ -158,7 +165,7 @@ def line(
     told = f"  ({', '.join(visible(note) for note in notes)})" if notes else ""
     if width is not None and len(said) + len(told) > width:
         # What the notes say is not to be cut off by a long command line.
-        said = said[: max(width - len(told) - 1, 40)] + "…"
+        said = said[: max(width - len(told) - 1, 30)] + "…"
     said += told
     colour = "red" if row.get("outcome") == "failure" else _COLOURS.get(row["kind"])
     return paint(said, colour) if colour else said
@@ -208,7 +215,7 @@ def _summary(view: View) -> Sequence[str]:
     return (
         visible(view.id),
         _user(view.document.get("user")),
-        _where(view.document),
+        _from(view.document).removeprefix("from "),
         kind,
         _clock(view.document["event"]["start"]),
         duration(view.document["event"]["duration"]),
@@ -225,6 +232,17 @@ def _user(user: dict[str, Any] | None) -> str:
 
 def _where(document: dict[str, Any]) -> str:
     return _end(document.get("source", {})) or "here"
+
+
+def _from(document: dict[str, Any]) -> str:
+    """Where a session was opened from; of one without a door of its own, in which container it is."""
+    if "source" not in document and "container" in document:
+        return _in_container(document["container"])
+    return f"from {_where(document)}"
+
+
+def _in_container(container: dict[str, str]) -> str:
+    return f"in {visible(container.get('name') or container['id'][:12])}"
 
 
 def _end(end: dict[str, Any]) -> str:

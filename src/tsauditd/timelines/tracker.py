@@ -1,20 +1,31 @@
 """All sessions at once: events in, objects out. No I/O, no clock: events bring their time, `tick` the rest."""
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Any
 
 from tsauditd.timelines import commands, conversation, rows
-from tsauditd.timelines.facts import Event, Row, identity, milliseconds, program, time_text
+from tsauditd.timelines.facts import (
+    Event,
+    Row,
+    acting,
+    container_of,
+    identity,
+    milliseconds,
+    program,
+    time_text,
+)
+from tsauditd.timelines.links import Requests
 from tsauditd.timelines.logins import Doors
-from tsauditd.timelines.names import CONVERSATION, KINDS, LOGIN_FAILURES, PRELUDES, REQUEST_MS, REQUESTS
+from tsauditd.timelines.names import CONVERSATION, KINDS, LOGIN_FAILURES, PRELUDES, REQUESTS
 from tsauditd.timelines.session import Names, Session
 
 UPDATE_MS = 10_000
 """Rows wait at most so long to be written."""
 QUIET_MS = 60_000
 """After so long without an event it is asked whether a session still has a process."""
+JOINED_MS = 1_000
+"""The same of a program that was put into a container, whose end nobody says."""
 LOGOUT_MS = 900_000
 """Without /proc: a session that was logged out of ends when nothing comes for so long."""
 TIMEOUT_MS = 7 * 86_400_000
@@ -23,22 +34,11 @@ ENDED = 4_096
 """Ended sessions remembered, to go on where they ended."""
 SESSIONS = 20_000
 """Sessions open at once; beyond, the one that was silent longest ends as by timeout."""
-REQUESTS_KEPT = 1_000
-SERVICES_MS = 10_000
 
 _NONE: dict[str, Any] = {}
 
-
-@dataclass(slots=True)
-class Request:
-    """A command that has somebody else start something."""
-
-    ms: int
-    kind: str
-    session: str
-    row: int
-    user: str | None
-    line: str
+Alive = Callable[[Collection[Session]], Collection[str]]
+"""The ids of those sessions that a process of this host still belongs to."""
 
 
 class Timelines:
@@ -64,7 +64,7 @@ class Timelines:
         self._ended: OrderedDict[str, Session] = OrderedDict()
         self._boots: dict[str, str] = {}
         self._doors = Doors()
-        self._requests: deque[Request] = deque(maxlen=REQUESTS_KEPT)
+        self._requests = Requests()
         self.now = 0
         """The latest time that was seen, milliseconds since the epoch."""
         self.changed: set[str] = set()
@@ -82,8 +82,11 @@ class Timelines:
             self.now = ms
         number = auditd.get("session")
         if number is None:
-            self._without_session(event, ms)
-            return
+            joined: str | None = event.get("tsauditd", _NONE).get("session", _NONE).get("id")
+            if joined is None:
+                self._without_session(event, ms)
+                return
+            number = joined.split("-", 2)[2]
         session = self._session(event, number, ms)
         self.changed.add(session.id)
         message = auditd["message_type"]
@@ -95,7 +98,7 @@ class Timelines:
                 row = commands.command(session, event, ms)
                 name = row.get("process", _NONE).get("name")
                 if name in REQUESTS and "process" in row:
-                    self._requested(session, row["number"], name, event, ms)
+                    self._requests.made(session, row["number"], name, event, ms)
         elif message == "login":
             self._login(session, event, ms)
         elif message in CONVERSATION:
@@ -123,28 +126,27 @@ class Timelines:
             session.count("lost", count)
             self.changed.add(session.id)
 
-    def tick(self, now: int, alive: Callable[[Collection[str]], Collection[str]] | None = None) -> None:
+    def tick(self, now: int, alive: Alive | None = None) -> None:
         """Writes what has waited long enough, and ends what is over. `now`: milliseconds since the epoch.
 
-        `alive`: of these session numbers, those that a process of this host still has; None: that cannot be known.
+        `alive` is None where it cannot be known.
         """
         self.now = max(self.now, now)
         self._doors.tick(now)
         self._give_doors()
-        quiet = []
+        quiet: list[Session] = []
         for session in self.sessions.values():
             if session.pending and now - session.pending_since >= self._update_ms:
                 self._write(session)
-            if (alive is None or now >= session.look_at) and (
-                session.logged_out is not None or now - session.last >= QUIET_MS
-            ):
+            over = session.logged_out is not None or (session.joined and now - session.last >= JOINED_MS)
+            if (alive is None or now >= session.look_at) and (over or now - session.last >= QUIET_MS):
                 quiet.append(session)
                 since = now - (session.logged_out or session.last)
                 session.look_at = now + min(max(since // 2, 1_000), QUIET_MS)
         if alive is not None:
-            living = set(alive({session.number for session in quiet})) if quiet else set()
+            living = alive(quiet) if quiet else ()
             for session in quiet:
-                if session.number not in living:
+                if session.id not in living:
                     self._end(session, {"reason": "last-process"})
             return
         for session in quiet:
@@ -212,13 +214,16 @@ class Timelines:
         else:
             session = Session(session_id, number, host, ms, ms)
             session.user = identity(event.get("user", _NONE).get("audit"))
-            if box := event.get("container"):
-                session.container = {key: box[key] for key in ("id", "name") if key in box}
+            session.container = container_of(event)
         if len(self.sessions) >= SESSIONS:
             oldest = min(self.sessions.values(), key=lambda one: one.last)
             self._end(oldest, {"reason": "timeout", "inferred": True})
         self.sessions[session_id] = session
         self._ids[node, number] = session_id
+        if "session" not in event["auditd"] and not session.joined:
+            session.joined, session.kind, session.how = True, "container", "exec"
+            session.user = acting(event)
+            self._linked(session, event, ms)
         if event["auditd"]["message_type"] != "login":
             self._write(session, "session-opened")
         return session
@@ -259,7 +264,7 @@ class Timelines:
         self._from_where(session, row, event, ms)
         row["user"] = dict(session.user)
         session.failed_before = self._doors.failed_before(node, session.source.get("ip"), ms)
-        self._linked(session, ms)
+        self._linked(session, event, ms)
         self._write(session, "session-opened" if known is None else "session-updated")
 
     def _from_where(self, session: Session, row: Row, event: Event, ms: int) -> None:
@@ -299,55 +304,31 @@ class Timelines:
     def _service(self, event: Event, ms: int) -> bool:
         """A service that somebody's systemctl has just named: it is that session's, inferred."""
         unit = str(event["auditd"].get("data", _NONE).get("unit"))
-        for request in reversed(self._requests):
-            if ms - request.ms > SERVICES_MS:
-                return False
-            session = self.sessions.get(request.session)
-            if (
-                request.kind == "service"
-                and session is not None
-                and unit.removesuffix(".service") in request.line
-            ):
-                session.happened(ms)
-                row = rows.happened(session, event, ms)
-                row["inferred"] = ["session", "parent"]
-                row["parent"] = request.row
-                self.changed.add(session.id)
-                return True
-        return False
+        request = self._requests.of_service(unit, ms)
+        session = self.sessions.get(request.session) if request is not None else None
+        if request is None or session is None:
+            return False
+        session.happened(ms)
+        row = rows.happened(session, event, ms)
+        row["inferred"] = ["session", "parent"]
+        row["parent"] = request.row
+        self.changed.add(session.id)
+        return True
 
-    def _requested(self, session: Session, row: int, name: str, event: Event, ms: int) -> None:
-        args = event["process"].get("args") or []
-        line = " ".join(args)
-        kind = REQUESTS[name]
-        if kind == "container" and not {"exec", "run", "shell", "attach", "start", name} & {
-            "lxc-attach",
-            *args,
-        }:
+    def _linked(self, session: Session, event: Event, ms: int) -> None:
+        """Whether a command in another session has caused this one, which the event opens."""
+        request = self._requests.behind(session, event, ms)
+        if request is None:
             return
-        self._requests.append(Request(ms, kind, session.id, row, session.user.get("id"), line))
-
-    def _linked(self, session: Session, ms: int) -> None:
-        """Whether a command in another session has caused this one."""
-        user = session.user.get("id")
-        for request in reversed(self._requests):
-            if request.kind != session.kind or request.session == session.id:
-                continue
-            window = REQUEST_MS.get(session.kind, 0)
-            if window is not None and ms - request.ms > window:
-                return
-            if session.kind in ("cron", "at") and user not in (request.user, "0"):
-                continue
-            evidence = f"{request.line} at {time_text(request.ms)}"
-            session.started_by = {"id": request.session, "row": request.row, "evidence": evidence}
-            if other := self.sessions.get(request.session):
-                row = other.add("link", ms, time_text(ms), None)
-                row["session"] = session.id
-                row["parent"] = request.row
-                row["text"] = f"started session {session.id} ({session.kind})"
-                row["inferred"] = ["session"]
-                self.changed.add(other.id)
-            return
+        evidence = f"{request.line} at {time_text(request.ms)}"
+        session.started_by = {"id": request.session, "row": request.row, "evidence": evidence}
+        if other := self.sessions.get(request.session):
+            row = other.add("link", ms, time_text(ms), None)
+            row["session"] = session.id
+            row["parent"] = request.row
+            row["text"] = f"started session {session.id} ({session.kind})"
+            row["inferred"] = ["session"]
+            self.changed.add(other.id)
 
     def reboot(self, node: str, ms: int, *, inferred: bool = False) -> None:
         """The host has booted again: what was open on it has ended."""

@@ -112,38 +112,51 @@ const VALUED: &[&str] = &[
 /// The namespace of containerd in which one shim serves all containers of a pod: its name alone tells too little.
 const PODS: &str = "k8s.io";
 
+/// What a runtime's program starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// The container in which.
+    pub container: Container,
+    /// The container runs already, and somebody has a program more run in it.
+    pub joins: bool,
+}
+
 /// The container whose processes a program starts, by the file that it is and its arguments from the program's name on.
 /// The ids of docker, podman and the like are told without the runtime.
 #[must_use]
 pub fn launches<'a>(
     executable: &[u8],
     arguments: impl Iterator<Item = &'a [u8]> + Clone,
-) -> Option<Container> {
+) -> Option<Launch> {
     let name = executable.rsplit(|byte| *byte == b'/').next()?;
-    let (_, place, runtime) = LAUNCHERS
+    let (launcher, place, runtime) = LAUNCHERS
         .iter()
         .find(|(launcher, ..)| launcher.as_bytes() == name)?;
     // A text that is not UTF-8 is no option and no id.
     let words = arguments
         .skip(1)
         .map(|word| std::str::from_utf8(word).unwrap_or("?"));
-    let id = find(*place, words.clone())?;
+    let (command, id) = find(*place, words.clone())?;
+    let joins = command == "exec" || *launcher == "lxc-attach";
     let long = is_long_hex(id);
     let shim = words
         .clone()
         .zip(words.skip(1))
         .any(|(option, root)| option == "--root" && root.contains("/containerd/"));
     let runtime = if shim { "containerd" } else { runtime };
-    (long || !runtime.is_empty() && is_name(id))
-        .then(|| Container::named(id.to_owned(), if long { "" } else { runtime }))
+    (long || !runtime.is_empty() && is_name(id)).then(|| Launch {
+        container: Container::named(id.to_owned(), if long { "" } else { runtime }),
+        joins,
+    })
 }
 
-fn find<'a>(place: Place, mut words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// The command, if there is one, and the container.
+fn find<'a>(place: Place, mut words: impl Iterator<Item = &'a str>) -> Option<(&'a str, &'a str)> {
     let named: &[&str] = match place {
         Place::Command => &[],
         Place::Option(names) | Place::OptionOrWord(names) => names,
     };
-    let mut commanded = false;
+    let mut command = "";
     while let Some(word) = words.next() {
         let (option, value) = match word.split_once('=') {
             Some((option, value)) => (option, Some(value)),
@@ -151,20 +164,19 @@ fn find<'a>(place: Place, mut words: impl Iterator<Item = &'a str>) -> Option<&'
         };
         if !word.starts_with('-') {
             match place {
-                Place::Command if commanded => return Some(word),
-                Place::Command if COMMANDS.contains(&word) => commanded = true,
-                Place::OptionOrWord(_) => return Some(word),
+                Place::Command if !command.is_empty() => return Some((command, word)),
+                Place::Command if COMMANDS.contains(&word) => command = word,
+                Place::OptionOrWord(_) => return Some((command, word)),
                 Place::Option(_) => {}
                 Place::Command => return None,
             }
         } else if word == "--" && !matches!(place, Place::Command) {
-            return words
-                .next()
-                .filter(|_| matches!(place, Place::OptionOrWord(_)));
+            let word = words.next()?;
+            return matches!(place, Place::OptionOrWord(_)).then_some((command, word));
         } else if option == "-namespace" && value.or_else(|| words.next()) == Some(PODS) {
             return None;
         } else if named.contains(&option) {
-            return value.or_else(|| words.next());
+            return Some((command, value.or_else(|| words.next())?));
         } else if value.is_none() && VALUED.contains(&option) {
             words.next();
         }

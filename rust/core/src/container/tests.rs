@@ -1,4 +1,4 @@
-use super::{Container, is_nowhere, launches, of_cgroup, possible_name};
+use super::{Container, Launch, is_nowhere, launches, of_cgroup, possible_name};
 
 const A: &str = "4b2f5e0c1d9a8b7c6f3e2d1c0b9a8f7e6d5c4b3a2f1e0d9c8b7a6f5e4d3c2b1a";
 const B: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -259,16 +259,20 @@ fn a_runtimes_command_line_names_the_container() {
         launches(executable.as_bytes(), line.split(' ').map(str::as_bytes))
     };
     for (executable, line, id, runtime) in rows {
-        let expected = Container {
-            id: text(id),
-            runtime,
-            pod: None,
-            claimed: false,
+        let expected = Launch {
+            container: Container {
+                id: text(id),
+                runtime,
+                pod: None,
+                claimed: false,
+            },
+            joins: line.contains(" exec ") || executable.ends_with("lxc-attach"),
         };
         assert_eq!(launched(executable, line), Some(expected), "{line}");
     }
     let by_shim = Container::named("hand".into(), "containerd");
-    assert_eq!(launched("/usr/sbin/runc", shim), Some(by_shim));
+    let launch = launched("/usr/sbin/runc", shim).unwrap();
+    assert_eq!((launch.container, launch.joins), (by_shim, true));
     for (executable, line) in [
         ("/usr/bin/runc", "runc list"),
         ("/usr/bin/runc", "runc init"),

@@ -34,8 +34,8 @@ use crate::endpoint::{Answer, Endpoints};
 use crate::event::{Opened, View};
 use crate::fields::name;
 use crate::json::{self, Clock, Object};
-use crate::process::Table;
 use crate::process::seen::Turn;
+use crate::process::{Entry, Table};
 use crate::record::kind;
 use crate::system::System;
 use crate::timeline::{self, Aside};
@@ -224,6 +224,9 @@ impl Renderer {
         process::write(&view, &mut pen, &top, &self.arguments, entry);
         let process_end = pen.out.len();
         let cage = entry.and_then(|entry| entry.container.as_deref());
+        let joined = entry
+            .and_then(Entry::joined)
+            .filter(|_| !self.session_prefix.is_empty());
         if let Some(container) = cage {
             container::write(&mut pen, &top, container);
         }
@@ -266,13 +269,14 @@ impl Renderer {
             &self.arguments,
             &Beside {
                 session_prefix: &self.session_prefix,
+                joined,
                 changes,
                 cage,
                 opened: meaning.lead.is_some_and(|row| row.action == "opened-file"),
             },
         );
         let process = pen.out.get(process_at..process_end).unwrap_or_default();
-        let timeline = pen.in_session || timeline::needed(&view, process);
+        let timeline = pen.in_session || joined.is_some() || timeline::needed(&view, process);
         let keep = self.original || !pen.intact;
         let told = match &pen.recall {
             Recall::Known(told) => Some(told.number),
@@ -397,6 +401,8 @@ fn tags(view: &View<'_>, pen: &mut pen::Pen<'_>, parent: &Object) {
 /// What is known beside the records of who acted.
 struct Beside<'a> {
     session_prefix: &'a [u8],
+    /// The process that was put into a running container, and has brought this one there.
+    joined: Option<&'a [u8]>,
     changes: Option<changes::Changes>,
     cage: Option<&'a Container>,
     /// A file was opened.
@@ -415,7 +421,7 @@ fn extra(
 ) -> (bool, Object) {
     let object = Object::member(pen.out, parent, "tsauditd");
     pen.same(&object, Section::SessionId, |pen| {
-        session_id(view, pen, &object, beside.session_prefix);
+        session_id(view, pen, &object, beside);
     });
     if let Some(container) = beside.cage.filter(|cage| cage.claimed) {
         container::claim(pen, &object, container);
@@ -462,10 +468,15 @@ fn session_prefix(host: &Host) -> Vec<u8> {
     }
 }
 
-/// Writes `"session":{"id":..}` for an event of this machine that has a session.
-fn session_id(view: &View<'_>, pen: &mut pen::Pen<'_>, parent: &Object, prefix: &[u8]) {
-    let number = process::session(view);
-    if number.is_empty() || prefix.is_empty() || !view.event.at(view.event.node).is_empty() {
+/// Writes `"session":{"id":..}` for an event of this machine that has a session: by its number, or where a program runs
+/// without one in a container that it was put into, by the process that was.
+fn session_id(view: &View<'_>, pen: &mut pen::Pen<'_>, parent: &Object, beside: &Beside<'_>) {
+    let (prefix, number) = (beside.session_prefix, process::session(view));
+    let number = Some(number).filter(|number| !number.is_empty());
+    let Some(number) = number.or(beside.joined) else {
+        return;
+    };
+    if prefix.is_empty() || !view.event.at(view.event.node).is_empty() {
         return;
     }
     let object = Object::member(pen.out, parent, "session");

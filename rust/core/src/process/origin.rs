@@ -49,6 +49,8 @@ pub struct Origin {
     pub source: Option<IpAddr>,
     /// The log-in that the leader belonged to when it came.
     pub login: Option<u32>,
+    /// Somebody had the leader run in a container that ran already (docker exec and the like).
+    pub joins: bool,
 }
 
 impl Origin {
@@ -60,6 +62,7 @@ impl Origin {
             door,
             source: None,
             login,
+            joins: false,
         }
     }
 }

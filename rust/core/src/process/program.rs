@@ -74,6 +74,8 @@ pub struct Program {
     pub directory: Box<[u8]>,
     /// The container whose processes it starts, if it is a runtime's.
     pub launches: Cage,
+    /// It has a program more run in that, which runs already.
+    pub joins: bool,
     held: Held,
 }
 
@@ -114,9 +116,9 @@ impl Program {
         let directory = Box::from(out.as_slice());
         out.clear();
         let mut title = Vec::new();
-        let mut launches = None;
+        let mut launch = None;
         if let Some((count, arguments)) = arguments {
-            launches = container::launches(facts.executable, arguments.clone()).map(Arc::new);
+            launch = container::launches(facts.executable, arguments.clone());
             write_arguments(&mut out, &mut title, count, arguments);
         }
         let program = Self {
@@ -130,7 +132,8 @@ impl Program {
             arguments: out.into(),
             title: title.into(),
             directory,
-            launches,
+            joins: launch.as_ref().is_some_and(|launch| launch.joins),
+            launches: launch.map(|launch| Arc::new(launch.container)),
             held: held.clone(),
         };
         held.0.fetch_add(program.size(), Relaxed);
@@ -159,6 +162,7 @@ impl Program {
         program.arguments.clone_from(&other.arguments);
         program.title.clone_from(&other.title);
         program.launches.clone_from(&other.launches);
+        program.joins = other.joins;
         held.0.fetch_add(program.size(), Relaxed);
         program
     }

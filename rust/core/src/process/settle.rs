@@ -134,7 +134,10 @@ impl Table {
         };
         let own_door = if own && !enters { None } else { door(&signs) };
         if let Some(door) = own_door {
-            entry.origin = Some(Origin::own(door, login));
+            entry.origin = Some(Origin {
+                joins: enters && parent.is_some_and(|parent| parent.joins),
+                ..Origin::own(door, login)
+            });
         } else if !own {
             entry.origin = of_leader.or(entry.origin.take());
         }

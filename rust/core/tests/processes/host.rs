@@ -113,8 +113,8 @@ impl Host1 {
     pub fn live(running: &Running) -> Self {
         let host = Host {
             name: None,
-            id: Some("host".into()),
-            boot_id: Some("boot".into()),
+            id: Some("host-and-machine".into()),
+            boot_id: Some("boot-and-days".into()),
         };
         let machine = Machine {
             running: running.clone(),
@@ -123,6 +123,7 @@ impl Host1 {
         let mut engine = Engine::new(
             Settings {
                 host,
+                timelines: true,
                 ..Settings::default()
             },
             Box::new(machine),

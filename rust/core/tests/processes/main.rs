@@ -2,4 +2,5 @@
 
 mod entries;
 mod host;
+mod joined;
 mod table;
