@@ -75,7 +75,7 @@ class Journal:
         size = 0
         try:
             for session in sessions:
-                size += _write(fd, [changes(session, whole=True)])
+                size += _write(fd, [_line(changes(session, whole=True))])
             os.rename(new, self.path)
         except BaseException:
             os.close(fd)
@@ -83,11 +83,11 @@ class Journal:
         self._fd, self._size = fd, size
         self._limit = max(_COMPACT, 4 * size)
 
-    def append(self, objects: list[dict[str, Any]], changed: Iterable[Session], ended: Iterable[str]) -> None:
-        """Takes what has come since the last call. Raises OSError."""
-        lines: list[dict[str, Any]] = [{"object": document} for document in objects]
-        lines += [changes(session, whole=False) for session in changed]
-        lines += [{"ended": name} for name in ended]
+    def append(self, objects: list[bytes], changed: Iterable[Session], ended: Iterable[str]) -> None:
+        """Takes what has come since the last call; the objects as they are written. Raises OSError."""
+        lines = [b'{"object":%b}\n' % document for document in objects]
+        lines += [_line(changes(session, whole=False)) for session in changed]
+        lines += [_line({"ended": name}) for name in ended]
         self._size += _write(self._fd, lines)
 
     @property
@@ -102,8 +102,12 @@ class Journal:
             self._fd = -1
 
 
-def _write(fd: int, lines: list[dict[str, Any]]) -> int:
-    data = b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)
+def _line(document: dict[str, Any]) -> bytes:
+    return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _write(fd: int, lines: list[bytes]) -> int:
+    data = b"".join(lines)
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(fd, rest) :]

@@ -60,7 +60,7 @@ class LiveSessions:
         sessions, objects = self._journal.load()
         known = _written(written) if objects else set()
         # Given to be written, and killed before it was.
-        self._give([document for document in objects if _key(document) not in known])
+        self._give([orjson.dumps(document) for document in objects if _key(document) not in known])
         living = {session.id for session in sessions} if self._alive is None else self._alive(sessions)
         for session in sessions:
             self._timelines.resume(session)
@@ -73,7 +73,7 @@ class LiveSessions:
                 row["duration"] = max(now - session.last, 0) * 1_000_000
                 row["text"] = "the daemon was not running"
                 session.last = max(session.last, now)
-        self._give(self._objects)
+        self._give([orjson.dumps(one) for one in self._objects])
         self._objects.clear()
         self._timelines.changed.clear()
         self._restart()
@@ -135,23 +135,24 @@ class LiveSessions:
         changed = self._timelines.changed
         if not changed and not self._objects:
             return
+        objects = [orjson.dumps(one) for one in self._objects]
+        self._objects.clear()
         if self._journal is not None:
             opened = self._timelines.sessions
             try:
                 self._journal.append(
-                    self._objects,
+                    objects,
                     [opened[name] for name in changed if name in opened],
                     [name for name in changed if name not in opened],
                 )
             except OSError as error:
                 self._fail(error)
         changed.clear()
-        self._give(self._objects)
-        self._objects.clear()
+        self._give(objects)
 
-    def _give(self, objects: list[dict[str, Any]]) -> None:
+    def _give(self, objects: list[bytes]) -> None:
         if objects:
-            self._deliver(b"".join(orjson.dumps(one, option=orjson.OPT_APPEND_NEWLINE) for one in objects))
+            self._deliver(b"\n".join(objects) + b"\n")
 
     def _restart(self) -> None:
         if self._journal is None:

@@ -148,12 +148,15 @@ def test_a_runtime_without_a_daemon_stays_in_the_login(scene: Scene, tmp_path: P
     web = [*base, "run", *LIMITS, "--detach", "--name", "web", "localhost/box:v1", INSIDE, "sleep", "1000"]
     subprocess.run(web, check=True, capture_output=True)
     try:
-        run = ["sh", "-c", 'echo 4242 >/proc/self/loginuid && exec "$@"', "sh", *base, "exec", "web"]
-        assert subprocess.check_output([*run, INSIDE, "echo", "inside"]) == b"inside\n"
-        (view,) = scene.ended(1)
+        with atd():
+            line = " ".join(["sudo", *base, "exec", "web", INSIDE, "echo", "inside", f">{scene.place}/said"])
+            ask = ["runuser", "-u", "alice", "--", "at", "now"]
+            subprocess.run(ask, input=line.encode() + b" 2>&1\n", check=True, capture_output=True)
+            (view,) = scene.ended(1)
+        assert (scene.place / "said").read_text() == "inside\n"
     finally:
         subprocess.run([*base, "rm", "--all", "--force", "--time", "0"], check=True, capture_output=True)
-    assert view.document["user"]["name"] == "alice"
+    assert (view.session["kind"], view.document["user"]["name"]) == ("at", "alice")
     (inside,) = [row for row in view.rows.values() if "container" in row]
     assert inside["process"]["command_line"] == f"{INSIDE} echo inside"
-    assert inside["container"]["name"] == "web"
+    assert len(inside["container"]["id"]) == 64

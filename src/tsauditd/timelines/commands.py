@@ -31,7 +31,11 @@ _GREETING = frozenset({"ssh", "console", "systemd-user"})
 
 _GREETING_MS = 10_000
 
-_COMMAND_MEMBERS = ("pid", "entity_id", "executable", "name", "args", "working_directory")
+_NONE: dict[str, Any] = {}
+_PARENT = frozenset({"pid"})
+_COMMAND_MEMBERS = frozenset(
+    {"pid", "entity_id", "executable", "name", "args", "working_directory", "parent"}
+)
 
 
 def exec_failed(session: Session, event: Event, ms: int) -> None:
@@ -103,9 +107,12 @@ def command(session: Session, event: Event, ms: int) -> Row:
         row = _found(session, searched, kind, ms, event)
     number: int = row["number"]
     row["outcome"] = "unknown" if escalates else "success"
-    row["process"] = {key: source[key] for key in _COMMAND_MEMBERS if key in source}
-    if ppid := source.get("parent", {}).get("pid"):
-        row["process"]["parent"] = {"pid": ppid}
+    if source.keys() <= _COMMAND_MEMBERS and source.get("parent", _NONE).keys() <= _PARENT:
+        row["process"] = source  # as the core gives it to timelines
+    else:
+        row["process"] = {key: source[key] for key in source if key in _COMMAND_MEMBERS}
+        if ppid := source.get("parent", {}).get("pid"):
+            row["process"]["parent"] = {"pid": ppid}
     if kind == "escalation":
         row["user"] = session.named(identity(user))
         row["action"] = name
@@ -123,9 +130,11 @@ def command(session: Session, event: Event, ms: int) -> Row:
         row["incomplete"] = True
     line = " ".join(args) if args else path
     shell = name in SHELLS
-    terminal = terminal_of(event)
-    if terminal is not None or user_id != "0":
-        session.started = True  # PAM's own programs have no terminal, and run as root
+    if session.terminal is None or not session.started:
+        terminal = terminal_of(event)
+        if terminal is not None or user_id != "0":
+            session.started = True  # PAM's own programs have no terminal, and run as root
+        session.terminal = session.terminal or terminal
     noise = None
     if path.startswith(SYSTEM) and not (shell and _takes_commands(args)):
         noise = _noise(session, starter, line, ms, name=name)
@@ -149,8 +158,6 @@ def command(session: Session, event: Event, ms: int) -> Row:
             started=ms,
         ),
     )
-    if session.terminal is None:
-        session.terminal = terminal
     if not noise and session.kind == "ssh" and parent is None:
         _how(session, line, args, shell=shell)
     return row

@@ -7,6 +7,7 @@ Event = dict[str, Any]
 Row = dict[str, Any]
 
 _NONE: dict[str, Any] = {}
+_IDENTITY = frozenset({"id", "name"})
 
 
 def milliseconds(event: Event) -> int:
@@ -32,6 +33,8 @@ def identity(user: dict[str, Any] | None) -> dict[str, str]:
     """`id` and `name` of a user or group, as far as they are known."""
     if not user:
         return {}
+    if user.keys() <= _IDENTITY:
+        return user  # as the core gives it to timelines
     return {key: user[key] for key in ("id", "name") if key in user}
 
 
