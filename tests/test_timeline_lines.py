@@ -1,6 +1,8 @@
 """Which lines of a batch a session's timeline gets, and what of them: all that it reads, and no others."""
 
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from replay import events, packet, sending, socket_pair, wait_ready
 from sessions import CAPTURES, contents, decoded, of_lines
 
 from tsauditd.event import Decoder, Listener
+from tsauditd.timelines.lines import LoggedTimelines
 
 LOGS = sorted([*CAPTURES.glob("*.log"), *CAPTURES.glob("*.log.gz")])
 
@@ -63,6 +66,44 @@ def within(part: Any, whole: Any) -> bool:
     if isinstance(part, dict):
         return all(name in whole and within(value, whole[name]) for name, value in part.items())
     return bool(part == whole)
+
+
+def opens(count: int, ses: str) -> bytes:
+    """A log of a process that opens files."""
+    return b"".join(
+        f"type=SYSCALL msg=audit(1700000000.000:{serial}): arch=c000003e syscall=257 success=yes exit=3 a0=0 a1=0 a2=0 "
+        f"a3=0 items=0 ppid=1 pid=7 auid=4294967295 uid=0 gid=0 euid=0 suid=0 fsuid=0 egid=0 sgid=0 fsgid=0 tty=(none) "
+        f'ses={ses} comm="x" exe="/bin/x" key=(null)\ntype=EOE msg=audit(1700000000.000:{serial}): \n'.encode()
+        for serial in range(1, count + 1)
+    )
+
+
+def calls(act: Callable[[], object]) -> int:
+    """How often Python calls anything while something is done."""
+    count = 0
+
+    def called(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(called)
+    try:
+        act()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_events_of_no_session_cost_python_nothing() -> None:
+    def spent(count: int, ses: str) -> int:
+        pieces = list(decoded(opens(count, ses)))
+        assert sum(every.count(b"\n") for _, every in pieces) == count
+        logged = LoggedTimelines(lambda _: None)
+        lines = b"".join(needed for needed, _ in pieces)
+        return calls(lambda: logged.batch(lines, 0))
+
+    assert spent(1, "4294967295") == spent(1_000, "4294967295")
+    assert spent(1_000, "3") > 1_000
 
 
 def test_without_being_asked_for_nothing_is_kept() -> None:
