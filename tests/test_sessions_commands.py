@@ -93,7 +93,7 @@ def test_a_timeline_by_number_by_id_and_by_event(capfd: pytest.CaptureFixture[st
     assert text == out(capfd, "session", session["id"], SSH)
     assert text == out(capfd, "session", session["rows"][3]["events"][0], SSH)
     assert text[1].startswith("alice by ssh, interactive on pts/0 from 203.0.113.10:")
-    assert text[3].startswith("12 commands, ")
+    assert text[3].startswith("4 commands (+8 noise), ")
     shown = [line.split(None, 2)[2] for line in text[4:-1]]
     assert shown == [
         "login sshd  (inferred)",  # of several connections from there, the last

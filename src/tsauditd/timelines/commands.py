@@ -94,6 +94,8 @@ def command(session: Session, event: Event, ms: int) -> Row:
         folded = _repeat(session, event, ms, (parent, path, user_id), args)
         if folded is not None:
             noise = starter.noise if starter is not None else None
+            if noise:
+                session.count("noise")
             session.remember(pid, Process(folded["number"], user_id, noise=noise, folded=True))
             return folded
     raised = real_id is not None and user_id != real_id
@@ -139,6 +141,8 @@ def command(session: Session, event: Event, ms: int) -> Row:
     if path.startswith(SYSTEM) and not (shell and _takes_commands(args)):
         noise = _noise(session, starter, line, ms, name=name)
     if noise:
+        if "noise" not in row:
+            session.count("noise")
         row["noise"] = noise
     elif kind == "command":
         session.became(row["user"])
@@ -228,6 +232,7 @@ def _place(session: Session, row: Row, event: Event, known: Process | None) -> N
         row["parent"] = starter.row
     if starter is not None and starter.noise:
         row["noise"] = starter.noise
+        session.count("noise")
     if box := container_of(event):
         row["container"] = box
 

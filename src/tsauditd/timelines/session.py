@@ -285,7 +285,7 @@ class Session:
         session["summary"] = {
             "rows": self.rows,
             "events": self.events,
-            **{name: self.counts.get(name, 0) for name in (*COUNTED.values(), "lost")},
+            **{name: self.counts.get(name, 0) for name in (*COUNTED.values(), "noise", "lost")},
             **self.more,
             "active": self.active * 1_000_000,
             "users": self.users.copy(),

@@ -122,7 +122,8 @@ def heading(view: View, paint: Paint = plain) -> Iterator[str]:
 def totals(view: View) -> str:
     """What the session comes to: how much of what, as whom, to which hosts."""
     summary = view.session["summary"]
-    counts = [_several(summary["commands"], "command")]
+    noise = summary.get("noise", 0)
+    counts = [_several(summary["commands"] - noise, "command") + (f" (+{noise} noise)" if noise else "")]
     counts += [_several(summary[name], word) for name, word in _COUNTS if summary[name]]
     said = f"{', '.join(counts)}; active {duration(summary['active'])}"
     for name, word in (("users", "as"), ("hosts", "to")):
@@ -219,7 +220,7 @@ def _summary(view: View) -> Sequence[str]:
         kind,
         _clock(view.document["event"]["start"]),
         duration(view.document["event"]["duration"]),
-        str(summary["commands"]),
+        str(summary["commands"] - summary.get("noise", 0)),
         str(summary["escalations"]),
         state,
     )

@@ -320,7 +320,7 @@ class Timelines:
         request = self._requests.behind(session, event, ms)
         if request is None:
             return
-        evidence = f"{request.line} at {time_text(request.ms)}"
+        evidence = f"'{request.line}' at {time_text(request.ms)}"
         session.started_by = {"id": request.session, "row": request.row, "evidence": evidence}
         if other := self.sessions.get(request.session):
             row = other.add("link", ms, time_text(ms), None)
