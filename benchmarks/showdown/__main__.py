@@ -26,11 +26,11 @@ TOOLS = {
 }
 FULL = work.Sizes(
     opens=30_000,
-    execs=2_500,
+    execs=2_000,
     connects=10_000,
     web_seconds=3,
     burst_records=200_000,
-    idle_seconds=10,
+    idle_seconds=8,
     probes=200,
     log_megabytes=40,
 )

@@ -20,8 +20,7 @@ from showdown.work import Done, Sizes, Work
 from tsauditd.kernel import status as kernel
 
 RECORDS_AN_OPEN = 5
-CALLS_OPENS = 20_000
-PROFILE_OPENS = 40_000
+WATCHED_OPENS = 40_000
 PROFILE_HERTZ = 3999
 """Not a divisor of the timer's frequency, so as not to run in step with it."""
 
@@ -54,8 +53,7 @@ def after(arena: Arena, storms: Path, directory: Path, opens: Work, sizes: Sizes
     if not arena.pipeline.pids():
         return {}
     opens = replace(opens, name="more")  # with a key of its own, not to be counted with the others
-    result: dict[str, Any] = {"calls_per_event": calls(arena, storms, opens)}
-    watched(arena, storms, opens)
+    result: dict[str, Any] = {"calls_per_event": watched(arena, storms, opens)}
     with arena.under(opens.rules(lean=arena.contender.lean)):
         if arena.contender.form:
             storm = subprocess.Popen(
@@ -84,46 +82,49 @@ def idle(arena: Arena, seconds: int) -> dict[str, float]:
     }
 
 
-def calls(arena: Arena, storms: Path, opens: Work) -> float | None:
-    """System calls of the pipeline for each event of an open() storm, as perf counts them; None where it cannot."""
+def watched(arena: Arena, storms: Path, opens: Work) -> float | None:
+    """Has perf watch an open() storm: its samples are left in the contender's directory (profile.DATA).
+
+    Returns the system calls of the pipeline for each event; None where perf is not installed or cannot count them.
+    """
     if shutil.which("perf") is None:
         return None
-    pids = arena.pipeline.pids()
-    counted = arena.at / "perf"
+    counted = arena.at / "perf.stat"
+    pids = ["-p", ",".join(map(str, arena.pipeline.pids()))]
+    commands = (
+        ["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-o", str(counted), *pids],
+        [
+            "perf",
+            "record",
+            "-q",
+            "-e",
+            "cpu-clock",
+            "-F",
+            str(PROFILE_HERTZ),
+            "-g",
+            "-o",
+            str(arena.at / profile.DATA),
+            *pids,
+        ],
+    )
     with arena.under(opens.rules(lean=arena.contender.lean)):
-        command = ["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-o", str(counted)]
-        perf = subprocess.Popen([*command, "-p", ",".join(map(str, pids))], stderr=subprocess.DEVNULL)
-        time.sleep(PERF_SECONDS)
-        subprocess.run([storms, "open", "/dev/null", str(CALLS_OPENS)], stdout=subprocess.DEVNULL, check=True)
-        arena.settle()
-        perf.send_signal(signal.SIGINT)
-        perf.wait()
-    found = _CALLS.search(counted.read_text())
-    return int(found[1]) / CALLS_OPENS if found else None
-
-
-def watched(arena: Arena, storms: Path, opens: Work) -> None:
-    """Has perf watch an open() storm and write DATA in the contender's directory, where perf is installed."""
-    if shutil.which("perf") is None:
-        return
-    data = arena.at / profile.DATA
-    command = ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(PROFILE_HERTZ), "-g", "-o", str(data)]
-    with arena.under(opens.rules(lean=arena.contender.lean)):
-        perf = subprocess.Popen(
-            [*command, "-p", ",".join(map(str, arena.pipeline.pids()))],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        watching = [
+            subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            )
+            for command in commands
+        ]
         try:
             time.sleep(PERF_SECONDS)
-            subprocess.run(
-                [storms, "open", "/dev/null", str(PROFILE_OPENS)], stdout=subprocess.DEVNULL, check=True
-            )
+            storm = [str(storms), "open", "/dev/null", str(WATCHED_OPENS)]
+            subprocess.run(storm, stdout=subprocess.DEVNULL, check=True)
             arena.settle()
         finally:
-            perf.send_signal(signal.SIGINT)
-            perf.wait()
+            for perf in watching:
+                perf.send_signal(signal.SIGINT)
+                perf.wait()
+    found = _CALLS.search(counted.read_text()) if counted.exists() else None
+    return int(found[1]) / WATCHED_OPENS if found else None
 
 
 def burst(arena: Arena, storms: Path, directory: Path, opens: int) -> dict[str, Any]:
