@@ -119,26 +119,23 @@ def test_who_had_a_daemon_put_it_there(scene: Scene, tmp_path: Path) -> None:
         box = ["--snapshotter", "native", "--detach", "localhost/box:v1", "web", INSIDE, "sleep", "1000"]
         subprocess.run([*ctr, "run", *box], check=True, capture_output=True)
         try:
-            # runc leaves as its program begins. Should it be gone before that is on record, it is not known that
-            # somebody was put there: so three times.
             for number in range(3):
                 task = ["task", "exec", "--user", INNER, "--exec-id", f"e{number}", "web", INSIDE, "id"]
                 done = scene.sshd.run("alice", " ".join(["sudo", *ctr, *task]))
                 assert done.returncode == 0, done.stderr
-            wait_until(
-                lambda: joined(scene) and over(scene), "a session in the container, and the ends of all"
-            )
+            wait_until(lambda: len(joined(scene)) == 3 and over(scene), "the ends of all sessions")
         finally:
             for verb in (["task", "delete", "--force"], ["container", "delete"]):
                 subprocess.run([*ctr, *verb, "web"], check=True, capture_output=True)
-    inside = joined(scene)[0]
-    (asker,) = [view for view in scene.views() if view.id == inside.session["started_by"]["id"]]
-    row = asker.rows[inside.session["started_by"]["row"]]
-    assert row["process"]["name"] == "ctr"
-    assert "web" in row["process"]["args"]
-    assert asker.document["user"]["name"] == "alice"
-    assert ("link", "", f"started session {inside.id} (container)") in lines(asker)
-    assert lines(inside) == [("command", INNER, f"{INSIDE} id")]
+    for inside in joined(scene):
+        (asker,) = [view for view in scene.views() if view.id == inside.session["started_by"]["id"]]
+        row = asker.rows[inside.session["started_by"]["row"]]
+        assert row["process"]["name"] == "ctr"
+        assert "web" in row["process"]["args"]
+        assert asker.document["user"]["name"] == "alice"
+        assert ("link", "", f"started session {inside.id} (container)") in lines(asker)
+        assert lines(inside) == [("command", INNER, f"{INSIDE} id")]
+    assert len({inside.session["started_by"]["id"] for inside in joined(scene)}) == 3
 
 
 def test_a_runtime_without_a_daemon_stays_in_the_login(scene: Scene, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 //! runs another program, and once a minute, so that no number is taken for the process that had it before.
 //! [`origin`] knows the doors by which a process comes in, [`lineage`] what it has from its parent.
 
+mod joining;
 mod learn;
 pub mod lineage;
 pub mod origin;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use crate::container::{Container, Known};
 use crate::json::Clock;
+use crate::process::joining::Joining;
 use crate::process::lineage::{Births, Lineage, Logins};
 use crate::process::origin::{Door, Origin, kept_by};
 use crate::process::program::{Entities, Held, Program};
@@ -155,6 +157,7 @@ pub struct Table {
     births: Births,
     containers: Known,
     logins: Logins,
+    joining: Joining,
     entities: Entities,
     clock: Clock,
     held: Held,
@@ -174,6 +177,7 @@ impl Table {
             births: Births::default(),
             containers: Known::default(),
             logins: Logins::default(),
+            joining: Joining::default(),
             entities: Entities::new(host, boot),
             clock: Clock::default(),
             held: Held::default(),

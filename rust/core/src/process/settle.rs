@@ -22,6 +22,10 @@ impl Table {
             return;
         };
         let (node, pid) = entry.key;
+        if entry.program.joins && node == 0 {
+            let container = entry.program.launches.clone();
+            self.joining.add(pid, entry.parent_pid, container, self.now);
+        }
         let with_parent =
             leader.is_some_and(|leader| leader != pid && entry.session.number(pid) == Some(leader));
         let (mut session, mut above) = (None, Lineage::default());
@@ -51,12 +55,15 @@ impl Table {
         let Some(entry) = self.slots.get_mut(slot) else {
             return;
         };
+        let joins = enters
+            && (self.joining.take(entry.parent_pid, &found, self.now)
+                || entry.parent.as_ref().is_some_and(|parent| parent.joins));
         if let Some(session) = session {
             entry.session = session;
         }
         entry.container = found.or(entry.container.take());
         entry.version = 0;
-        self.arrive(slot, leader, enters, above.origin);
+        self.arrive(slot, leader, (enters, joins), above.origin);
         self.learn_source(slot);
         self.keep_login(slot);
     }
@@ -99,12 +106,13 @@ impl Table {
         }
     }
 
-    /// Finds out by which door a process came. `of_leader`: what is known of its session's leader.
+    /// Finds out by which door a process came. `enters`: it comes into a container, and that runs already.
+    /// `of_leader`: what is known of its session's leader.
     fn arrive(
         &mut self,
         slot: usize,
         leader: Option<u32>,
-        enters: bool,
+        (enters, joins): (bool, bool),
         of_leader: Option<Origin>,
     ) {
         let Some(entry) = self.slots.get_mut(slot) else {
@@ -135,7 +143,7 @@ impl Table {
         let own_door = if own && !enters { None } else { door(&signs) };
         if let Some(door) = own_door {
             entry.origin = Some(Origin {
-                joins: enters && parent.is_some_and(|parent| parent.joins),
+                joins,
                 ..Origin::own(door, login)
             });
         } else if !own {

@@ -49,6 +49,31 @@ fn what_is_run_in_a_container_that_runs_has_a_session_of_its_own() {
 }
 
 #[test]
+fn a_runtime_that_leaves_first_is_remembered_for_one_program() {
+    let (running, mut host) = host();
+    host.exec_in(30, 50, EXEC, UNSET);
+    host.exec_in(30, 50, EXEC, UNSET); // it runs itself again
+    running.start(60, 600, 30, 60, "/bin/sh", CONTAINER);
+    let event = host.exec_in(30, 60, "/bin/sh", UNSET);
+    assert_eq!(
+        session(&event),
+        Some(&*format!("host-and-boot-and-{}", entity(&event)))
+    );
+    // The shim starts the container's own process anew.
+    running.start(61, 610, 30, 61, "/bin/server", CONTAINER);
+    assert_eq!(session(&host.exec_in(30, 61, "/bin/server", UNSET)), None);
+    // Into another container, and too late.
+    let other = EXEC.replace("0123456789abcdef0123", "aaaaaaaaaaaaaaaaaaaa");
+    host.exec_in(30, 51, &other, UNSET);
+    running.start(62, 620, 30, 62, "/bin/sh", CONTAINER);
+    assert_eq!(session(&host.exec_in(30, 62, "/bin/sh", UNSET)), None);
+    host.exec_in(30, 52, EXEC, UNSET);
+    host.seconds += 60;
+    running.start(63, 630, 30, 63, "/bin/sh", CONTAINER);
+    assert_eq!(session(&host.exec_in(30, 63, "/bin/sh", UNSET)), None);
+}
+
+#[test]
 fn what_the_container_runs_by_itself_has_none() {
     let (_, mut host) = host();
     assert_eq!(session(&host.exec_in(30, 40, "/bin/server", UNSET)), None);
