@@ -17,7 +17,17 @@ from tsauditd.kernel.status import status
 # Far more than anything here takes; it is reached only when something hangs.
 PATIENCE_S = 120.0
 
+FAULT_S = float(os.environ.get("TSAUDITD_FAULT_SECONDS", "0"))
+"""How long a fault that the test itself ends goes on after all of it was seen: docs/ARCHITECTURE.md, Tests."""
+
 Event = dict[str, Any]
+
+
+def go_on(what: str) -> None:
+    """Lets a fault last as long as was asked for."""
+    if FAULT_S:
+        print(f"{what}: for {FAULT_S:.0f} s more", flush=True)
+        time.sleep(FAULT_S)
 
 
 def auditctl(*words: str) -> str:

@@ -61,6 +61,7 @@ class Memory:
 
     name = "memory"
     takes = "events"
+    holding = False
     room = 1 << 20
 
     def __init__(self, then: Callable[[], None]) -> None:

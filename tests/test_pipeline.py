@@ -13,6 +13,7 @@ class Memory:
 
     name = "memory"
     takes = "events"
+    holding = False
 
     def __init__(self, room: int = 1 << 20) -> None:
         self.got = b""
@@ -58,12 +59,28 @@ def test_a_loss_is_told_once_with_what_is_new_and_the_total() -> None:
     assert first["tsauditd"]["lost"] == {
         "kernel": 5,
         "overrun": 1,
-        "total": {"kernel": 5, "overrun": 1, "gap": 0, "dropped": 0, "cut": 0, "uncertain": 0},
+        "total": {
+            "kernel": 5,
+            "overrun": 1,
+            "gap": 0,
+            "dropped": 0,
+            "cut": 0,
+            "unreadable": 0,
+            "uncertain": 0,
+        },
     }
     assert second["tsauditd"]["lost"] == {
         "kernel": 2,
         "gap": 2,
-        "total": {"kernel": 7, "overrun": 1, "gap": 2, "dropped": 0, "cut": 0, "uncertain": 0},
+        "total": {
+            "kernel": 7,
+            "overrun": 1,
+            "gap": 2,
+            "dropped": 0,
+            "cut": 0,
+            "unreadable": 0,
+            "uncertain": 0,
+        },
     }
 
 
@@ -143,3 +160,17 @@ def test_the_loss_event_is_ecs() -> None:
 @pytest.mark.parametrize("total", [Losses(), Losses(1, 2, 3, 4)])
 def test_nothing_new_is_no_loss(total: Losses) -> None:
     assert not total - total
+
+
+def test_what_cannot_be_read_is_told_with_its_text() -> None:
+    sink = Memory()
+    pipeline, said = build(sink)
+    pipeline.note_unreadable([(7, "no type", f"noise {number}\x1b") for number in range(20)])
+    pipeline.tell(0, 0, 0, unreadable=20)
+    pipeline.tell(0, 0, 0, unreadable=20)
+    (event,) = (json.loads(line) for line in sink.got.splitlines())
+    assert event["tsauditd"]["lost"]["unreadable"] == 20
+    assert event["event"]["reason"] == "20 records that cannot be read"
+    assert event["event"]["original"].split("\n") == [f"noise {number}\x1b" for number in range(10)]
+    assert said[0] == "record 7 cannot be read: no type: noise 0\\x1b"
+    assert len(said) == 10

@@ -31,6 +31,10 @@ def test_lines_come_out_as_events_and_their_end_is_the_end(tmp_path: Path) -> No
     done = run(tmp_path)
     assert done.returncode == 0, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
+    (unreadable,) = (event for event in found if event["event"]["action"] == "audit-records-lost")
+    assert unreadable["tsauditd"]["lost"]["unreadable"] == 1
+    assert unreadable["event"]["original"] == "no record"
+    found.remove(unreadable)
     kernel = [event for event in found if not event["auditd"]["message_type"].startswith("daemon_")]
     assert [event["auditd"]["sequence"] for event in kernel] == [7, 8, 9]
     assert [event["auditd"]["message_type"] for event in found][-1] == "daemon_end"

@@ -101,9 +101,11 @@ def test_real_logs(path: Path, original: bool) -> None:
 
 
 def test_losses() -> None:
-    for lost in (Losses(kernel=3), Losses(1, 2, 3, 4)):
+    for lost in (Losses(kernel=3), Losses(1, 2, 3, 4), Losses(unreadable=2)):
         for origin in (Origin(), Origin("host", "id", "boot")):
-            line = loss_event(lost, lost, origin, 1_700_000_000.123)
+            line = loss_event(
+                lost, lost, origin, 1_700_000_000.123, ["noise \x1b"] if lost.unreadable else []
+            )
             event = json.loads(line, object_pairs_hook=distinct)
             assert [error.message for error in WHOLE.iter_errors(event)] == []
 

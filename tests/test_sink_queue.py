@@ -135,7 +135,7 @@ def test_a_writer_that_hangs_holds_up_nobody_and_drops_are_counted() -> None:
 
 def test_the_oldest_may_be_dropped_instead() -> None:
     writer = Gate()
-    sink = QueueSink(writer, 10, drop_oldest=True)
+    sink = QueueSink(writer, 10, when_full="drop-oldest")
     sink.write(b"one\n")
     assert writer.reached.wait(PATIENCE)
     for number in range(5):
@@ -144,6 +144,59 @@ def test_the_oldest_may_be_dropped_instead() -> None:
     sink.close(PATIENCE)
     assert writer.got == b"one\na3\na4\n"
     assert sink.health().dropped == 3
+
+
+def holds(sink: QueueSink) -> bool:
+    return sink.holding
+
+
+def test_it_holds_reading_back_rather_than_drop() -> None:
+    writer = Gate()
+    sink = QueueSink(writer, 10, when_full="wait")
+    sink.write(b"one\n")
+    assert writer.reached.wait(PATIENCE)
+    sink.write(b"two\n")
+    assert not holds(sink)
+    sink.write(b"three\nfour\n")
+    assert holds(sink)
+    assert (sink.health().dropped, sink.health().held) == (0, 1)
+    writer.open.set()
+    while sink.health().waiting:
+        pass
+    assert not holds(sink)
+    sink.close(PATIENCE)
+    assert writer.got == b"one\ntwo\nthree\nfour\n"
+
+
+def test_it_does_not_wait_for_what_fails() -> None:
+    """That could last for ever: what the queue cannot hold is dropped then, counted."""
+    writer = Gate()
+    writer.errors = [OSError(28, "No space left on device")] * 1000
+    writer.open.set()
+    sink = QueueSink(writer, 10, when_full="wait")
+    sink.write(b"one\n")
+    while not sink.health().error:
+        pass
+    sink.write(b"two\n")
+    sink.write(b"three\n")
+    assert not holds(sink)
+    assert sink.health().dropped == 1
+    sink.close(0)
+
+
+def test_another_policy_ends_the_wait() -> None:
+    writer = Gate()
+    sink = QueueSink(writer, 10, when_full="wait")
+    sink.write(b"one\n")
+    assert writer.reached.wait(PATIENCE)
+    sink.write(b"two\nthree\n")
+    assert holds(sink)
+    sink.resize(10, when_full="drop-newest")
+    assert not holds(sink)
+    sink.write(b"four\n")
+    assert sink.health().dropped == 1
+    writer.open.set()
+    sink.close(PATIENCE)
 
 
 def test_what_fails_is_tried_again_and_loses_nothing() -> None:
@@ -215,15 +268,15 @@ def test_orders_are_carried_out_in_their_place() -> None:
     assert seen == [b"one\n"]
 
 
-@pytest.mark.parametrize("drop_oldest", [False, True])
+@pytest.mark.parametrize("when_full", ["drop-newest", "drop-oldest"])
 @given(st.lists(st.integers(1, 12), max_size=20), st.integers(1, 60), st.sampled_from([0, 20]))
 @settings(max_examples=50, deadline=None)
 def test_whole_lines_in_order_and_every_other_counted(
-    drop_oldest: bool, batches: list[int], limit: int, gathers: int
+    when_full: str, batches: list[int], limit: int, gathers: int
 ) -> None:
     writer = Gate()
     writer.gathers = gathers
-    sink = QueueSink(writer, limit, drop_oldest=drop_oldest)
+    sink = QueueSink(writer, limit, when_full=when_full)
     sent: list[bytes] = []
     for count in batches:
         lines = [b"%d\n" % (len(sent) + place) for place in range(count)]

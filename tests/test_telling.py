@@ -45,6 +45,7 @@ DATA: dict[str, Any] = {
             "dropped": 1,
             "cut": 0,
             "uncertain": 0,
+            "held": 2,
             "error": "No space left on device",
         }
     ],
@@ -80,7 +81,7 @@ def test_people_and_the_state_file_are_told_in_words() -> None:
     assert shares in told(DATA)
     blind = {**DATA, "counters": {**DATA["counters"], "looks_off": 1}}
     assert "CAP_SYS_PTRACE is missing" in told(blind)
-    assert "No space left on device, 3 of 10 bytes wait, 1 dropped" in told(DATA)
+    assert "No space left on device, held reading back 2 times, 3 of 10 bytes wait, 1 dropped" in told(DATA)
     assert "no daemon answers" in told(None)
     assert "lost kernel = 2" in flat(DATA)
     assert any(line.startswith('outputs = file a"b: queue bytes 10') for line in flat(DATA))

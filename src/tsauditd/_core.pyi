@@ -145,6 +145,13 @@ class Listener:
         before start() comes first, one before stop() is still delivered. last: it comes after everything else, at
         stop()."""
 
+    def narrow(self, narrow: bool) -> None:
+        """Has reading stop when 256 KiB wait for take() rather than 64 MiB: for one who takes only now and then."""
+
+    def unreadable(self) -> list[tuple[int, str, str]]:
+        """Takes what could not be read since the last call, of the first 100: (its number among all that came, why,
+        the beginning of the text)."""
+
     def counters(self) -> dict[str, int]:
         """packets, records, events, overruns (ENOBUFS), rejected (sender not the kernel), truncated (longer than
         20,480 bytes), control, unreadable, incomplete, late, gaps, stalls (64 MiB waited for take(), so reading

@@ -38,6 +38,9 @@ _TICKS_AT_REST = 5
 """Ticks between two looks at the kernel's rules, and at its status while nothing comes: it loses what there is no room
 for, and that goes on its way to here. Each answer costs a wake-up."""
 
+_HELD = 0.002
+"""Seconds between two looks whether an output that holds reading back has room again."""
+
 _TOGETHER = 0.1
 """Seconds in which the events of sessions are gathered before they are worked on."""
 
@@ -197,6 +200,7 @@ class Summary:
             (losses.gap, "missing"),
             (losses.dropped, "dropped"),
             (losses.cut, "cut"),
+            (losses.unreadable, "unreadable"),
             (losses.uncertain, "perhaps lost with a connection"),
         ):
             lost += f", {count} {what}" if count else ""
@@ -251,17 +255,56 @@ async def serve(
         if lines := listener.take_raw():
             pipeline.deliver_raw(lines)
 
+    held = False
+
+    def open_doors() -> None:
+        """Takes what comes, but nothing while an output that drops nothing has no room.
+
+        Then the listener's thread stops, and the kernel's queue holds what comes.
+        """
+        if stop.is_set():
+            return
+        if pipeline.holding:
+            nonlocal held
+            held = True
+            listener.narrow(True)
+            loop.call_later(_HELD, open_doors)
+        else:
+            loop.add_reader(listener.fileno(), react, batch)
+            loop.add_reader(listener.raw_fileno(), react, raw_batch)
+
+    def close_doors() -> None:
+        loop.remove_reader(listener.fileno())
+        loop.remove_reader(listener.raw_fileno())
+
+    def react(take: Callable[[], None]) -> None:
+        take()
+        if pipeline.holding:
+            close_doors()
+            open_doors()
+
     lost, seen = 0, -1
 
     def tell(*, at_rest: bool = True) -> None:
         """`at_rest`: the kernel is asked also when nothing has come."""
-        nonlocal lost, seen
+        nonlocal lost, seen, held
+        if not held:
+            listener.narrow(False)
+        held = pipeline.holding
         counters = listener_counters(listener)
         before = pipeline.losses
         if at_rest or counters["packets"] != seen:
             lost = source.lost()
         seen = counters["packets"]
-        pipeline.tell(lost, counters["overruns"], counters["gaps"], counters["raw_cut"])
+        if found := listener.unreadable():
+            pipeline.note_unreadable(found)
+        pipeline.tell(
+            lost,
+            counters["overruns"],
+            counters["gaps"],
+            raw_cut=counters["raw_cut"],
+            unreadable=counters["unreadable"],
+        )
         if watching is not None and (sessions := watching.sessions) is not None:
             if new := dataclasses.replace(pipeline.losses - before, dropped=0, cut=0, uncertain=0):
                 sessions.lost(new.sentence, new.kernel + new.overrun + new.gap)
@@ -277,8 +320,7 @@ async def serve(
 
     manager = ServiceManager()
     listener.start()
-    loop.add_reader(listener.fileno(), batch)
-    loop.add_reader(listener.raw_fileno(), raw_batch)
+    open_doors()
     ticks = 0
     manager.ready("reading the kernel's audit records")
     try:
@@ -295,8 +337,10 @@ async def serve(
                     pipeline.tell_rules(drift.sentence, drift_document(drift))
     finally:
         manager.stopping()
-        loop.remove_reader(listener.fileno())
-        loop.remove_reader(listener.raw_fileno())
+        close_doors()
+        # Room for what the kernel still has, also while an output holds.
+        batch()
+        raw_batch()
         with contextlib.suppress(TsauditdError):  # close() tries again, and tells
             source.quieten()
         last()

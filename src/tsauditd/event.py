@@ -99,7 +99,8 @@ def listener_counters(listener: Listener) -> ListenerCounters:
 class SinkHealth:
     """How a sink does: bytes written, bytes waiting, events dropped for want of room, and the last error's text.
 
-    cut: lines that were shortened. uncertain: lines that went out with a connection that then broke.
+    cut: lines that were shortened. uncertain: lines that went out with a connection that then broke. held: how often
+    reading had to wait for its queue to have room again.
     """
 
     written: int
@@ -108,6 +109,7 @@ class SinkHealth:
     error: str | None
     cut: int = 0
     uncertain: int = 0
+    held: int = 0
 
 
 class Sink(Protocol):
@@ -124,6 +126,10 @@ class Sink(Protocol):
     @property
     def room(self) -> int:
         """How many bytes it would take now without dropping any."""
+
+    @property
+    def holding(self) -> bool:
+        """Whether nothing more is to be read for now: its queue is full, and it drops nothing."""
 
     def write(self, lines: bytes) -> None:
         """Takes whole lines. What there is no room for is dropped, the newest first, and counted."""

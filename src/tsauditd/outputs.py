@@ -96,6 +96,7 @@ class Outputs:
                 "dropped": health.dropped,
                 "cut": health.cut,
                 "uncertain": health.uncertain,
+                "held": health.held,
                 "error": health.error,
             }
             for each in self._open
@@ -139,5 +140,5 @@ def _adapt(sink: Sink, output: FileOutput) -> None:
         queue, writer = found
         if not isinstance(output, RawOutput):
             queue.takes = output.lines
-        queue.resize(output.queue_bytes, drop_oldest=output.when_full == "drop-oldest")
+        queue.resize(output.queue_bytes, when_full=output.when_full)
         queue.order(lambda: writer.change(output), urgent=True)

@@ -5,10 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from datetime import UTC, datetime
 
+from tsauditd.errors import visible
 from tsauditd.event import Decoder, Sink, SinkHealth
 from tsauditd.own import OwnRecord, OwnRecords
 
 ECS_VERSION = "8.17.0"
+
+_SHOWN = 10
+"""Records that cannot be read whose text is told each second."""
+
+_SHOWN_TEXT = 200
+"""Characters of it on standard error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,9 @@ class Losses:
     cut: int = 0
     """Lines that were shortened, too long for this sink: a collector's message, a line of audit.log."""
 
+    unreadable: int = 0
+    """Packets or lines that could not be read: what is known of them is told with them."""
+
     uncertain: int = 0
     """Messages that went down with a connection and were not sent again: at most so many never arrived."""
 
@@ -49,6 +59,7 @@ class Losses:
             "gap": f"{self.gap} serials never seen",
             "dropped": f"{self.dropped} events dropped by a full queue",
             "cut": f"{self.cut} lines shortened that were too long",
+            "unreadable": f"{self.unreadable} records that cannot be read",
             "uncertain": f"at most {self.uncertain} events lost with a broken connection",
         }
         return ", ".join(text for name, text in what.items() if getattr(self, name))
@@ -63,15 +74,19 @@ class Origin:
     boot_id: str | None = None
 
 
-def loss_event(new: Losses, total: Losses, origin: Origin, when: float) -> bytes:
+def loss_event(
+    new: Losses, total: Losses, origin: Origin, when: float, unreadable: Sequence[str] = ()
+) -> bytes:
     """The event, one JSON line, that tells what was lost since the one before. `when` is seconds since the epoch.
 
+    unreadable: the beginnings of the first records that could not be read.
     ECS has no kind of its own for it: `pipeline_error` would mark this event as damaged, which it is not.
     """
     lost = {f.name: getattr(new, f.name) for f in fields(new) if getattr(new, f.name)}
     totals = {f.name: getattr(total, f.name) for f in fields(total)}
     meaning = ("process", "info", "audit-records-lost", "failure")
-    return _own_event(meaning, new.sentence, {"lost": {**lost, "total": totals}}, origin, when)
+    ours = {"lost": {**lost, "total": totals}}
+    return _own_event(meaning, new.sentence, ours, origin, when, original="\n".join(unreadable))
 
 
 def rules_event(reason: str, rules: Mapping[str, object], origin: Origin, when: float) -> bytes:
@@ -89,7 +104,13 @@ def notice_event(
 
 
 def _own_event(
-    meaning: tuple[str, str, str, str], reason: str, ours: Mapping[str, object], origin: Origin, when: float
+    meaning: tuple[str, str, str, str],
+    reason: str,
+    ours: Mapping[str, object],
+    origin: Origin,
+    when: float,
+    *,
+    original: str = "",
 ) -> bytes:
     """One JSON line. meaning: category, type, action, outcome. ours: what stands under tsauditd."""
     category, kind, action, outcome = meaning
@@ -106,6 +127,7 @@ def _own_event(
             "action": action,
             "outcome": outcome,
             "reason": reason,
+            "original": original or None,
         },
         "host": _present(host),
         "service": {"type": "auditd"},
@@ -138,11 +160,17 @@ class Pipeline:
         self._own = OwnRecords(wall)
         self._losses = Losses()
         self._raw_cut = 0
+        self._unreadable: list[str] = []
 
     @property
     def finished(self) -> bool:
         """Whether every sink's reader has gone."""
         return all(outlet.sink.closed for outlet in self._outlets)
+
+    @property
+    def holding(self) -> bool:
+        """Whether nothing more is to be taken for now: a sink that drops nothing has no room."""
+        return any(outlet.sink.holding for outlet in self._outlets)
 
     @property
     def idle(self) -> bool:
@@ -185,16 +213,28 @@ class Pipeline:
         self.deliver(events)
         self.deliver_raw(record.line)
 
-    def tell(self, kernel: int, overrun: int, gap: int, raw_cut: int = 0) -> None:
+    def note_unreadable(self, found: Sequence[tuple[int, str, str]]) -> None:
+        """Takes what could not be read: its number, why, and the text. The first of it is told with the next losses."""
+        for number, why, text in found[: _SHOWN - len(self._unreadable)]:
+            self._say(f"record {number} cannot be read: {why}: {visible(text, _SHOWN_TEXT)}")
+            self._unreadable.append(text)
+
+    def tell(self, kernel: int, overrun: int, gap: int, raw_cut: int = 0, unreadable: int = 0) -> None:
         """Takes the totals since the start, and tells each sink's stream what it has not been told.
 
         raw_cut: lines of audit.log that were shortened, which concerns those who take them.
         What a full sink has no room for now is told later, as one. A sink's error is told on standard error once.
         """
-        self._losses = Losses(kernel, overrun, gap)
+        self._losses = Losses(kernel, overrun, gap, unreadable=unreadable)
         self._raw_cut = raw_cut
         for outlet in self._outlets:
             health = outlet.sink.health()
+            if health.held != outlet.held:
+                outlet.held = health.held
+                self._say(
+                    f"{outlet.sink.name}: lines come faster than they are written, so the kernel holds them back, and"
+                    " who makes events may have to wait (when_full, docs/configuration.md)"
+                )
             if health.error != outlet.error:
                 outlet.error = health.error
                 self._say(f"{outlet.sink.name}: {health.error or 'writing again'}")
@@ -208,6 +248,7 @@ class Pipeline:
                 if outlet.sink.room >= len(line):
                     outlet.sink.write(line)
                     outlet.told, outlet.just_told = total, True
+        self._unreadable.clear()
 
     def change(self, sinks: Sequence[Sink]) -> None:
         """Goes on with these sinks. One that was there before knows what it was told."""
@@ -226,7 +267,8 @@ class Pipeline:
         if sink.takes == "records":
             counts = {f.name: getattr(new, f.name) for f in fields(new) if getattr(new, f.name)}
             return self._own.lost(counts).line
-        return loss_event(new, total, self._origin, self._wall())
+        shown = self._unreadable if new.unreadable else []
+        return loss_event(new, total, self._origin, self._wall(), shown)
 
     def tell_rules(self, reason: str, rules: Mapping[str, object]) -> None:
         """Tells each stream of events, and standard error, that the kernel's rules have changed, and how."""
@@ -251,4 +293,5 @@ class _Outlet:
     sink: Sink
     told: Losses = Losses()
     error: str | None = None
+    held: int = 0
     just_told: bool = False

@@ -85,6 +85,7 @@ def metrics(data: Mapping[str, Any]) -> str:
         ("written_bytes", "counter", "Bytes written by an output."),
         ("dropped", "counter", "Lines dropped by an output's full queue."),
         ("cut", "counter", "Messages that were too long for an output."),
+        ("held", "counter", "Times that reading waited for an output's queue."),
         (
             "uncertain",
             "counter",
@@ -131,6 +132,7 @@ def told(data: Mapping[str, Any] | None) -> str:
             f", {sink['waiting_bytes']} of {sink['queue_bytes']} bytes wait" if sink["waiting_bytes"] else ""
         )
         state = visible(sink["error"] or "writes")
+        state += f", held reading back {sink['held']} times" if sink["held"] else ""
         rows.append((f"output {sink['type']}", f"{visible(sink['name'])}: {state}{waiting}{dropped}"))
     for kind, title in (("keys", "events by rule key"), ("executables", "events by program")):
         for place, each in enumerate(data["rates"][kind][:5]):

@@ -88,7 +88,11 @@ def test_an_output_that_hangs_holds_up_no_other(
     subprocess.run(["mkfifo", pipe], check=True)
     with pipe.open("r+b", buffering=0) as end:
         reader = subprocess.Popen(["sleep", "600"], stdin=end)
-    words = configured(tmp_path, output, f'[[output]]\ntype = "file"\npath = "{pipe}"\nqueue_bytes = 65536')
+    words = configured(
+        tmp_path,
+        output,
+        f'[[output]]\ntype = "file"\npath = "{pipe}"\nqueue_bytes = 65536\nwhen_full = "drop-newest"',
+    )
     try:
         with running(tmp_path, *words, "--rules", str(flood_rules), key="flood") as daemon:
             subprocess.run([flood, "open", "2000", prefix], check=True, timeout=PATIENCE_S)

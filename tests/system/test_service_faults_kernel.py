@@ -1,14 +1,16 @@
 """Faults on the kernel's side while records come; each test states what was lost, by counting."""
 
 import json
+import os
 import signal
 import socket
 import struct
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
-from live import PATIENCE_S, Event, auditctl, events, losses, numbers, opened, running, wait_until
+from live import PATIENCE_S, Event, auditctl, events, go_on, losses, numbers, opened, running, wait_until
 
 from tsauditd.event import record_type_name
 from tsauditd.kernel.state import Snapshot
@@ -161,6 +163,38 @@ def test_a_daemon_that_stands_still(
     assert came[-1] == "04999", "it goes on"
     assert unaccounted(found) == 0
     assert len(came) == 5000 or losses(found)
+
+
+def test_a_file_that_blocks_holds_reading_back(
+    untouched: Snapshot, flood: str, flood_rules: Path, tmp_path: Path
+) -> None:
+    """Lost: nothing. What its queue of 64 KiB has no room for waits in the kernel, some 4 MB of events."""
+    pipe, prefix = tmp_path / "pipe", f"{tmp_path}/missing/"
+    os.mkfifo(pipe)
+    path = tmp_path / "tsauditd.toml"
+    path.write_text(f'[[output]]\ntype = "file"\npath = "{pipe}"\nqueue_bytes = 65536\n')
+    got: list[bytes] = []
+
+    def read() -> None:
+        with pipe.open("rb") as lines:
+            got.extend(lines)
+
+    with (
+        pipe.open("r+b", buffering=0),  # so that it is open for whoever writes
+        running(tmp_path, "-c", str(path), "--rules", str(flood_rules), key="flood") as daemon,
+    ):
+        subprocess.run([flood, "open", "2000", prefix], check=True, timeout=PATIENCE_S)
+        wait_until(lambda: any("holds them back" in line for line in daemon.said), "it is told")
+        go_on("the file blocks")
+        reader = threading.Thread(target=read)
+        reader.start()
+        wait_until(lambda: any(b"/01999" in line for line in got[-50:]), "all comes")
+        summary = daemon.stop()
+    reader.join(PATIENCE_S)
+    found = [json.loads(line) for line in got]
+    assert opened(found, prefix) == numbers(2000)
+    assert losses(found) == []
+    assert "dropped" not in summary
 
 
 def test_an_overrun_of_the_socket(untouched: Snapshot, flood: str, flood_rules: Path, tmp_path: Path) -> None:

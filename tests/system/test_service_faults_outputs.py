@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from live import PATIENCE_S, Event, auditctl, events, losses, numbers, opened, running, wait_until
+from live import PATIENCE_S, Event, auditctl, events, go_on, losses, numbers, opened, running, wait_until
 
 from tsauditd.kernel.state import Snapshot
 
@@ -82,11 +82,12 @@ def test_an_output_that_blocks_for_a_while(
         words = configured(
             tmp_path,
             f'type = "file"\npath = "{file}"',
-            f'type = "file"\npath = "{pipe}"\nqueue_bytes = {queue_bytes}',
+            f'type = "file"\npath = "{pipe}"\nwhen_full = "drop-newest"\nqueue_bytes = {queue_bytes}',
         )
         with running(tmp_path, *words, "--rules", str(flood_rules), key="flood") as daemon:
             subprocess.run([flood, "open", "2000", prefix], check=True, timeout=PATIENCE_S)
             wait_until(lambda: b"/01999" in file.read_bytes(), "the file has all, meanwhile")
+            go_on("the output blocks")
             reader = threading.Thread(target=read)
             reader.start()
             told = b"audit-records-lost" if queue_bytes < 1 << 20 else b"/01999"
@@ -130,6 +131,7 @@ def test_a_collector_that_is_gone(untouched: Snapshot, flood: str, flood_rules: 
             subprocess.run([flood, "open", "3000", prefix], check=True, timeout=PATIENCE_S)
             wait_until(lambda: b"/02999" in file.read_bytes(), "the file has all, meanwhile")
             wait_until(lambda: any("Connection refused" in line for line in daemon.said), "it is told")
+            go_on("the collector is gone")
             taken.listen()
             stream, _ = taken.accept()
             got = bytearray()
@@ -225,7 +227,7 @@ def test_sixty_four_mebibytes_of_memory(
         words = configured(
             tmp_path,
             f'type = "file"\nlines = "all"\npath = "{output}"',
-            f'type = "file"\npath = "{pipe}"\nqueue_bytes = {8 << 20}',
+            f'type = "file"\npath = "{pipe}"\nwhen_full = "drop-newest"\nqueue_bytes = {8 << 20}',
         )
         with (
             running(tmp_path, *words, "--rules", str(flood_rules), key="flood") as daemon,

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use tsauditd_core::{Engine, Nobody, Settings, System};
+use tsauditd_core::{Engine, Nobody, Settings, System, Unreadable};
 
 use crate::nss::AskedNames;
 
@@ -101,16 +101,7 @@ impl Decoder {
 
     fn unreadable(&self, py: Python<'_>) -> Vec<(u64, &'static str, String)> {
         let lines = self.with(py, Engine::unreadable);
-        lines
-            .into_iter()
-            .map(|line| {
-                (
-                    line.line,
-                    line.reason,
-                    String::from_utf8_lossy(&line.text).into_owned(),
-                )
-            })
-            .collect()
+        lines.iter().map(told).collect()
     }
 
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -129,4 +120,10 @@ impl Decoder {
         }
         Ok(counters)
     }
+}
+
+/// As Python gets it: where it was, why, and the text.
+pub fn told(unreadable: &Unreadable) -> (u64, &'static str, String) {
+    let text = String::from_utf8_lossy(&unreadable.text).into_owned();
+    (unreadable.line, unreadable.reason, text)
 }

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use tsauditd_core::{Host, RawFormat, Settings};
 
+use crate::decoder::told;
 use crate::reader::{Change, Plan, Shared, run};
 use crate::system;
 
@@ -216,6 +217,17 @@ impl Listener {
     fn timeline<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         let outbox = &self.shared.outbox;
         outbox.timeline(|lines| PyBytes::new(py, lines))
+    }
+
+    fn narrow(&self, narrow: bool) {
+        self.shared.outbox.narrow(narrow);
+        self.shared.raw.narrow(narrow);
+    }
+
+    fn unreadable(&self) -> Vec<(u64, &'static str, String)> {
+        let unreadable = self.shared.unreadable.lock();
+        let found = std::mem::take(&mut *unreadable.unwrap_or_else(PoisonError::into_inner));
+        found.iter().map(told).collect()
     }
 
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::system::Bell;
@@ -10,6 +12,10 @@ use crate::system::Bell;
 /// Bytes that may wait for Python. Beyond, the thread reads no more and the packets wait in the kernel. What timelines
 /// need of them comes on top, at most as many again.
 const WAITING_BYTES: usize = 64 << 20;
+
+/// As many while an output holds reading back: it then goes on in small steps, since the kernel (5.16 and newer) gives
+/// a record up that it could not hand over for half a second.
+const NARROW_BYTES: usize = 256 << 10;
 
 /// A buffer larger than this is not kept once a batch fills less than a quarter of it.
 const KEPT_BYTES: usize = 1 << 20;
@@ -27,6 +33,8 @@ struct Waiting {
 /// What is finished and not yet taken.
 pub struct Outbox {
     waiting: Mutex<Waiting>,
+    /// Whether `NARROW_BYTES` is the bound.
+    narrow: AtomicBool,
     /// The buffers that the last batch left, for the next; the second has what timelines need of it until then.
     spare: Mutex<(Vec<u8>, Vec<u8>)>,
     ready: Bell,
@@ -63,6 +71,7 @@ impl Outbox {
         };
         Ok(Self {
             waiting: Mutex::new(waiting),
+            narrow: AtomicBool::new(false),
             spare: Mutex::default(),
             ready: Bell::new()?,
         })
@@ -81,13 +90,26 @@ impl Outbox {
         add(&mut waiting.timeline, timeline);
         let rings = !waiting.rung && !waiting.lines.is_empty();
         waiting.rung |= rings;
-        waiting.full = waiting.lines.len() >= WAITING_BYTES;
+        waiting.full = waiting.lines.len() >= self.bound();
         let room = !waiting.full;
         drop(waiting);
         if rings {
             self.ready.ring(); // who wakes up finds the door open
         }
         room
+    }
+
+    /// Lets less wait, or as much as usual.
+    pub fn narrow(&self, narrow: bool) {
+        self.narrow.store(narrow, Relaxed);
+    }
+
+    fn bound(&self) -> usize {
+        if self.narrow.load(Relaxed) {
+            NARROW_BYTES
+        } else {
+            WAITING_BYTES
+        }
     }
 
     /// Whether nothing was taken since `put` returned false.

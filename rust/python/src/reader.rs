@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tsauditd_core::endpoint::flow::Origin;
 use tsauditd_core::talkers::Talkers;
-use tsauditd_core::{Engine, RawFormat, Settings};
+use tsauditd_core::{Engine, RawFormat, Settings, Unreadable};
 
 use crate::arena::Arena;
 use crate::broadcast::Broadcast;
@@ -52,6 +52,9 @@ const FLOW_BATCH_MS: u64 = 25;
 const BATCH_BYTES: usize = 128 << 10;
 const BATCH_MS: u64 = 5;
 
+/// Unreadable packets or lines kept for Python; all are counted.
+const MOST_UNREADABLE: usize = 100;
+
 /// So few looks at sockets in so many milliseconds leave room to be quick.
 const FEW_LOOKS: u64 = 100;
 const LOOKING_MS: u64 = 100;
@@ -86,6 +89,8 @@ pub struct Shared {
     called: AtomicBool,
     /// The very last packet.
     farewell: Mutex<Vec<u8>>,
+    /// What could not be read and was not yet asked for.
+    pub unreadable: Mutex<Vec<Unreadable>>,
     pub counters: Counters,
     /// Rung to stop the thread, or when the outbox has room again.
     pub wake: Bell,
@@ -105,6 +110,7 @@ impl Shared {
             change: Mutex::default(),
             called: AtomicBool::new(false),
             farewell: Mutex::default(),
+            unreadable: Mutex::default(),
             counters: Counters::default(),
             wake: Bell::new()?,
             stop: AtomicBool::new(false),
@@ -546,7 +552,14 @@ impl Reader {
         }
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
+        let new = self.engine.unreadable();
+        if !new.is_empty() {
+            let unreadable = self.shared.unreadable.lock();
+            let mut unreadable = unreadable.unwrap_or_else(PoisonError::into_inner);
+            let room = MOST_UNREADABLE.saturating_sub(unreadable.len());
+            unreadable.extend(new.into_iter().take(room));
+        }
         let engine = self.engine.counters();
         let shares = self.engine.shares();
         for (count, value) in [

@@ -113,7 +113,7 @@ class Output:
     """Bytes that may wait for a slow reader before lines are dropped, counted."""
 
     when_full: str = _one_of("drop-newest", "drop-newest", "drop-oldest")
-    """Which lines a full queue drops."""
+    """What a full queue does."""
 
     lines: str = _one_of("events", "events", "sessions", "all")
     """Which lines go there."""
@@ -131,6 +131,9 @@ class FileOutput(Output):
     """[[output]] type = "file"."""
 
     type: ClassVar[str] = "file"
+
+    when_full: str = _one_of("wait", "wait", "drop-newest", "drop-oldest")
+    """`wait`: reading waits, as auditd does while it writes, and the kernel's own queue holds what comes."""
 
     path: str = "/var/log/tsauditd/events.json"
     """The file to append to. A symbolic link is refused."""

@@ -18,15 +18,14 @@ def open_sink(output: Output, loop: Loop, actions: Actions) -> Sink:
         sink = open_stdout(loop, output.queue_bytes)
         sink.takes = output.lines
         return sink
-    drop_oldest = output.when_full == "drop-oldest"
     if isinstance(output, SyslogOutput):
         return QueueSink(
-            SyslogWriter(output), output.queue_bytes, takes=output.lines, drop_oldest=drop_oldest
+            SyslogWriter(output), output.queue_bytes, takes=output.lines, when_full=output.when_full
         )
     assert isinstance(output, FileOutput)
     return QueueSink(
         FileWriter(output, actions),
         output.queue_bytes,
         takes="records" if isinstance(output, RawOutput) else output.lines,
-        drop_oldest=drop_oldest,
+        when_full=output.when_full,
     )

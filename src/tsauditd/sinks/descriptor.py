@@ -53,6 +53,7 @@ class DescriptorSink:
         self._closed = False
 
     takes = "events"
+    holding = False
 
     @property
     def name(self) -> str:

@@ -71,16 +71,20 @@ class Writer(Protocol):
 class QueueSink:
     """A sink whose writer has a thread of its own. What a full queue drops is counted; order is kept.
 
-    Bounds: `queue_bytes`, and one batch more when the queue was empty.
+    `when_full`: `drop-newest`, `drop-oldest`, or `wait`: then it asks for reading to be held back (`holding`), and
+    drops only while its writer fails or is suspended, since waiting for that could last for ever.
+    Bounds: `queue_bytes`, and one batch more when the queue was empty or waits.
     """
 
     def __init__(
-        self, writer: Writer, queue_bytes: int, *, takes: str = "events", drop_oldest: bool = False
+        self, writer: Writer, queue_bytes: int, *, takes: str = "events", when_full: str = "drop-newest"
     ) -> None:
         self.takes = takes
         self.writer = writer
         self._limit = queue_bytes
-        self._drop_oldest = drop_oldest
+        self._when_full = when_full
+        self._held = 0
+        self._full = False
         self._changed = threading.Condition()
         self._queue: deque[bytes | Callable[[], None]] = deque()
         self._urgent: deque[Callable[[], None]] = deque()
@@ -114,6 +118,11 @@ class QueueSink:
         return 0 if self._closed else self._limit - self._waiting
 
     @property
+    def holding(self) -> bool:
+        """Whether nothing more is to be read for now: the queue is full, and what is there is being written."""
+        return self._waiting > self._limit and self._waits()
+
+    @property
     def closed(self) -> bool:
         """Whether its reader has gone for good."""
         return self._closed
@@ -123,7 +132,13 @@ class QueueSink:
         with self._changed:
             error = self._error or self._tick_error or self.writer.state
             return SinkHealth(
-                self._written, self._waiting, self._dropped, error, self.writer.cut, self.writer.uncertain
+                written=self._written,
+                waiting=self._waiting,
+                dropped=self._dropped,
+                error=error,
+                cut=self.writer.cut,
+                uncertain=self.writer.uncertain,
+                held=self._held,
             )
 
     def write(self, lines: bytes) -> None:
@@ -131,13 +146,16 @@ class QueueSink:
         with self._changed:
             if self._closed or not lines:
                 return
-            if self._waiting and self._waiting + len(lines) > self._limit:
+            if self._waiting and self._waiting + len(lines) > self._limit and not self._waits():
                 lines = self._fit(lines)
                 if not lines:
                     return
             self._queue.append(lines)
             self._waiting += len(lines)
-            if not self._lingers or self._waiting >= self.writer.gathers:
+            if self._waiting > self._limit and not self._full and self._waits():
+                self._full = True
+                self._held += 1
+            if self._full or not self._lingers or self._waiting >= self.writer.gathers:
                 self._changed.notify()
 
     def order(self, action: Callable[[], None], *, urgent: bool = False) -> None:
@@ -151,10 +169,10 @@ class QueueSink:
                 self._queue.append(action)
             self._changed.notify()
 
-    def resize(self, queue_bytes: int, *, drop_oldest: bool) -> None:
+    def resize(self, queue_bytes: int, *, when_full: str) -> None:
         """Changes the bound and the policy."""
         with self._changed:
-            self._limit, self._drop_oldest = queue_bytes, drop_oldest
+            self._limit, self._when_full = queue_bytes, when_full
 
     def close(self, patience: float) -> None:
         """Writes out what waits, for at most `patience` seconds; what is left then counts as dropped.
@@ -175,9 +193,13 @@ class QueueSink:
         if self._thread.is_alive():
             self.writer.abandon()
 
+    def _waits(self) -> bool:
+        """Whether a full queue is to wait now: its writer neither fails nor is suspended."""
+        return self._when_full == "wait" and not (self._closed or self._error or self.writer.state)
+
     def _fit(self, lines: bytes) -> bytes:
         """Makes room by the policy; returns what of `lines` is to be kept."""
-        if self._drop_oldest:
+        if self._when_full == "drop-oldest":
             for place, each in enumerate(list(self._queue)):
                 if self._waiting + len(lines) <= self._limit:
                     break
@@ -244,7 +266,8 @@ class QueueSink:
 
     def _linger(self) -> float:
         """Seconds that the lines at the head of the queue may wait for more."""
-        if self._hurry or self._waiting >= self.writer.gathers or not isinstance(self._queue[0], bytes):
+        enough = self._hurry or self._full or self._waiting >= self.writer.gathers
+        if enough or not isinstance(self._queue[0], bytes):
             return 0.0
         return self._flows_until - time.monotonic()
 
@@ -292,6 +315,8 @@ class QueueSink:
                 return
             self._written += at - self._at
             self._waiting -= at - self._at
+            # Counted as one time until half of it is free.
+            self._full = self._full and self._waiting > self._limit // 2
             self._at = at
             self._error = None
             self._tick_soon()
