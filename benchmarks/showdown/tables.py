@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from report import heading, spread, table, verdict
@@ -155,7 +156,7 @@ def _once(them: dict[str, Told]) -> str:
             text(idle(told, "cpu_ms_a_second")),
             text(idle(told, "resident_mb"), 1),
             text(peak_mb(told), 1),
-            *(text(latency(told, when, at), 1) for when in ("rest", "storm") for at in (0.5, 0.99)),
+            *(_late(told, when, at) for when in ("rest", "storm") for at in (0.5, 0.99)),
             text(told.get("calls_per_event")),
         ])  # fmt: skip
     head = [
@@ -163,6 +164,11 @@ def _once(them: dict[str, Told]) -> str:
         "calls/event",
     ]  # fmt: skip
     return table(head, rows)
+
+
+def _late(told: Told, when: str, share: float) -> str:
+    missing = told.get(f"latency_{when}", {}).get("missing")
+    return f"{missing} lost" if missing else text(latency(told, when, share), 1)
 
 
 def _bytes(them: dict[str, Told], works: Sequence[str]) -> str:
@@ -224,7 +230,8 @@ def right(told: Told, work: str) -> str:
     shares = each(told, work, share_right)
     if not shares:
         return "-"
-    return "all" if min(shares) == 1 else f"{100 * min(shares):.2f} %"
+    # Rounded down: 100 % that are not all would say something else.
+    return "all" if min(shares) == 1 else f"{math.floor(10_000 * min(shares)) / 100:.2f} %"
 
 
 def failures(result: Told) -> list[tuple[str, list[str]]]:
