@@ -228,3 +228,14 @@ def test_noise_hides_no_failure_and_no_change_of_user_but_pam_s() -> None:
     ]
     view = View({}, dict(enumerate(rows)))
     assert [hides(row, view) for row in rows] == [True, False, False, True, False]
+
+
+def test_what_enters_a_container_has_a_line_and_what_it_starts_there_folds() -> None:
+    def row(number: int, **members: object) -> dict[str, object]:
+        parent = {"parent": number - 1} if number else {}
+        return {"number": number, "kind": "command", "outcome": "success", **parent, **members}
+
+    inside = {"id": "web"}
+    rows = [row(0), row(1), row(2, container=inside), row(3, container=inside), row(4)]
+    view = View({}, dict(enumerate(rows)))
+    assert [hides(row, view) for row in rows] == [False, True, False, True, False]

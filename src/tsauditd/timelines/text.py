@@ -205,7 +205,10 @@ def _folds(row: Row, rows: dict[int, Row]) -> bool:
     if row["kind"] != "command" or row.get("outcome") == "failure" or row.get("process", {}).get("exit_code"):
         return False
     parent = rows.get(row.get("parent", -1))
-    return parent is not None and parent["kind"] == "command"
+    if parent is None or parent["kind"] != "command":
+        return False
+    # The first in a container is as one that somebody types there.
+    return bool(row.get("container", {}).get("id") == parent.get("container", {}).get("id"))
 
 
 def _summary(view: View) -> Sequence[str]:
