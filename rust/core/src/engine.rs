@@ -132,14 +132,16 @@ impl Engine {
         } else {
             Source::Live
         };
+        let mut renderer = Renderer::new(
+            settings.host.clone(),
+            settings.original,
+            settings.context,
+            settings.max_argument_bytes,
+        );
+        renderer.copy_for_timelines(settings.timelines);
         Self {
             assembler: Assembler::new(source),
-            renderer: Renderer::new(
-                settings.host.clone(),
-                settings.original,
-                settings.context,
-                settings.max_argument_bytes,
-            ),
+            renderer,
             raw: RawLog::new(settings.raw),
             settings,
             system,
@@ -195,6 +197,7 @@ impl Engine {
         self.renderer.change(original, max_argument_bytes);
         self.raw.change(raw);
         self.settings.timelines = timelines;
+        self.renderer.copy_for_timelines(timelines);
     }
 
     /// How many processes are remembered, and the bytes of what they run.

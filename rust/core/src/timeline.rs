@@ -27,26 +27,39 @@ pub fn needed(view: &View<'_>, process: &[u8]) -> bool {
 
 /// The parts of a line that no timeline reads: what makes a line long, as the process's ancestors, its paths, readings.
 #[derive(Debug, Default)]
-pub struct Aside(Vec<Range<usize>>);
+pub struct Aside {
+    parts: Vec<Range<usize>>,
+    wanted: bool,
+}
 
 impl Aside {
-    /// Forgets them and keeps the room.
+    /// Begins a line. `wanted`: a timeline may need it; if not, nothing is noted.
+    pub fn begin(&mut self, wanted: bool) {
+        self.parts.clear();
+        self.wanted = wanted;
+    }
+
+    /// Forgets them: the line is given whole.
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.parts.clear();
     }
 
     /// Notes members of one object, a comma before them included. They come after all others, or around the last.
     pub fn add(&mut self, members: Range<usize>) {
-        if !members.is_empty() {
-            while self.0.pop_if(|last| last.start >= members.start).is_some() {}
-            self.0.push(members);
+        if self.wanted && !members.is_empty() {
+            while self
+                .parts
+                .pop_if(|last| last.start >= members.start)
+                .is_some()
+            {}
+            self.parts.push(members);
         }
     }
 
     /// Writes a line, which begins at `start` of `text`, without them.
     pub fn write_rest(&self, text: &[u8], start: usize, out: &mut Vec<u8>) {
         let mut from = start;
-        for members in &self.0 {
+        for members in &self.parts {
             let first = text.get(members.start) != Some(&b',');
             let comma = first && text.get(members.end) == Some(&b',');
             out.extend_from_slice(text.get(from..members.start).unwrap_or_default());
@@ -72,6 +85,7 @@ mod tests {
             (19..19, r#"{"a":1,"b":{"c":2,"d":3},"e":4}"#),
         ] {
             let mut aside = Aside::default();
+            aside.begin(true);
             aside.add(members.start..members.start);
             aside.add(members.start + 1..members.end);
             aside.add(members);

@@ -18,6 +18,7 @@ mod paths;
 mod pen;
 mod pool;
 mod process;
+mod session;
 mod user;
 
 pub use line::OpenLine;
@@ -89,6 +90,8 @@ pub struct Renderer {
     /// By all records of an event.
     lines: Lines,
     marks: Marks,
+    /// Lines are copied for timelines, without what these do not read.
+    timelines: bool,
     /// Of the line that was written last.
     aside: Aside,
 }
@@ -102,7 +105,7 @@ impl Renderer {
             actions: Actions::default(),
             processes: Table::new(&id(&host.id), &id(&host.boot_id)),
             texts: Default::default(),
-            session_prefix: session_prefix(&host),
+            session_prefix: session::prefix(&host),
             host,
             original,
             context,
@@ -117,6 +120,7 @@ impl Renderer {
             memo: memo::Memo::default(),
             lines: Lines::default(),
             marks: Marks::default(),
+            timelines: false,
             aside: Aside::default(),
         }
     }
@@ -128,6 +132,11 @@ impl Renderer {
         self.people = memo::Memo::default();
         self.memo = memo::Memo::default();
         self.lines = Lines::default();
+    }
+
+    /// Whether lines are copied for timelines, from the next one on.
+    pub fn copy_for_timelines(&mut self, timelines: bool) {
+        self.timelines = timelines;
     }
 
     /// Writes the line that was written last, and begins at `start` of `text`, as timelines need it: without what
@@ -144,7 +153,7 @@ impl Renderer {
         endpoints: &mut Endpoints,
         out: &mut Vec<u8>,
     ) -> Written {
-        self.aside.clear();
+        self.aside.begin(false);
         let generation = system.generation();
         let hash = Lines::hash(event).filter(|_| !self.original);
         if let Some(hash) = hash
@@ -164,6 +173,8 @@ impl Renderer {
             event,
             opened: &self.opened,
         };
+        self.aside
+            .begin(self.timelines && !process::session(&view).is_empty());
         let entry = acting.seat.and_then(|seat| self.processes.get(seat));
         let answer = if self.context {
             endpoints.answer(&view, system)
@@ -421,7 +432,7 @@ fn extra(
 ) -> (bool, Object) {
     let object = Object::member(pen.out, parent, "tsauditd");
     pen.same(&object, Section::SessionId, |pen| {
-        session_id(view, pen, &object, beside);
+        session::write(view, pen, &object, beside);
     });
     if let Some(container) = beside.cage.filter(|cage| cage.claimed) {
         container::claim(pen, &object, container);
@@ -453,39 +464,6 @@ fn extra(
         pen.out.extend_from_slice(b"true");
     }
     (reasons.iter().all(Option::is_none), object)
-}
-
-/// What stands before a session's number in its id: the first digits of the machine's and of the boot's id, which are
-/// random (machine-id(5), random(4)) and together tell every boot of every host from every other.
-fn session_prefix(host: &Host) -> Vec<u8> {
-    let head = |id: &Option<String>| {
-        let id = id.as_deref().unwrap_or_default();
-        id.get(..8).map(str::to_owned)
-    };
-    match (head(&host.id), head(&host.boot_id)) {
-        (Some(machine), Some(boot)) => format!("{machine}-{boot}-").into_bytes(),
-        _ => Vec::new(),
-    }
-}
-
-/// Writes `"session":{"id":..}` for an event of this machine that has a session: by its number, or where a program runs
-/// without one in a container that it was put into, by the process that was.
-fn session_id(view: &View<'_>, pen: &mut pen::Pen<'_>, parent: &Object, beside: &Beside<'_>) {
-    let (prefix, number) = (beside.session_prefix, process::session(view));
-    let number = Some(number).filter(|number| !number.is_empty());
-    let Some(number) = number.or(beside.joined) else {
-        return;
-    };
-    if prefix.is_empty() || !view.event.at(view.event.node).is_empty() {
-        return;
-    }
-    let object = Object::member(pen.out, parent, "session");
-    object.name(pen.out, "id");
-    pen.out.push(b'"');
-    json::escaped(pen.out, prefix);
-    json::escaped(pen.out, number);
-    pen.out.push(b'"');
-    object.close(pen.out);
 }
 
 /// Why the event is not all that the kernel wrote. An addition is not judged: its event was emitted before.
