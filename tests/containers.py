@@ -6,12 +6,12 @@ import shutil
 import signal
 import subprocess
 import tarfile
-import time
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from live import PATIENCE_S, wait_until
+from live import PATIENCE_S, Event, wait_until, written
 
 INSIDE = "/in/busybox"
 """The program of all processes in these containers."""
@@ -38,7 +38,7 @@ def launch(*words: str, check: bool = True) -> str:
 def root_filesystem(directory: Path) -> Path:
     """A container's root with nothing but busybox."""
     root = directory / "rootfs"
-    for name in ("in", "proc", "sys", "dev", "tmp", "bin", "sbin", "etc", "var", "run"):
+    for name in ("in", "proc", "sys", "dev", "tmp", "bin", "sbin", "etc", "var", "run", "usr"):
         (root / name).mkdir(parents=True)
     busybox = shutil.which("busybox")
     assert busybox, "busybox-static is missing"
@@ -154,12 +154,97 @@ def containerd(directory: Path, *, without_login: bool = False) -> Iterator[list
         daemon.wait(PATIENCE_S)
 
 
+@contextmanager
+def docker(directory: Path) -> Iterator[list[str]]:
+    """A dockerd with its own data below `directory`, without any network; yields the beginning of a docker command.
+
+    Who looks for that data finds the place in `directory`/etc/docker/daemon.json, where it is told.
+    """
+    etc = directory / "etc" / "docker"
+    etc.mkdir(parents=True)
+    configuration = etc / "daemon.json"
+    configuration.write_text(
+        json.dumps({"data-root": f"{directory}/data", "deprecated-key-path": f"{directory}/key.json"})
+    )
+    # The path of a socket is short.
+    with tempfile.TemporaryDirectory(prefix="docker-") as run:
+        host = f"unix://{run}/docker.sock"
+        words = [
+            *["dockerd", "--config-file", str(configuration), "--host", host, "--storage-driver", "vfs"],
+            *["--exec-root", f"{run}/exec", "--pidfile", f"{run}/pid"],
+            *["--bridge", "none", "--iptables=false", "--ip6tables=false"],
+        ]
+        with (directory / "log").open("wb") as log:
+            daemon = subprocess.Popen(
+                ["sh", "-c", f'echo {AUID} >/proc/self/loginuid && exec "$@"', "sh", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        command = ["docker", "--host", host]
+        try:
+            wait_until(
+                lambda: subprocess.run([*command, "version"], capture_output=True).returncode == 0, "docker"
+            )
+            yield command
+        finally:
+            daemon.send_signal(signal.SIGTERM)
+            daemon.wait(PATIENCE_S)
+
+
+def lxc(directory: Path) -> list[str]:
+    """The end of the options of an LXC command, of a container with no network and nothing but busybox."""
+    (directory / "dev" / "null").touch()
+    configuration = directory.parent / "lxc.conf"
+    configuration.write_text(
+        f"lxc.uts.name = box\nlxc.rootfs.path = dir:{directory}\nlxc.mount.auto = proc:mixed\n"
+        "lxc.mount.entry = /dev/null dev/null none bind 0 0\nlxc.autodev = 0\nlxc.net.0.type = none\n"
+    )
+    place = directory.parent / "lxc"
+    place.mkdir()
+    return ["-P", str(place), "-f", str(configuration)]
+
+
 def repeat(times: int, *words: str) -> None:
     """Launches a program many times."""
     for _ in range(times):
         launch(*words)
 
 
-def pause() -> None:
-    """Long enough for the daemon to read a runtime's files."""
-    time.sleep(1.5)
+def inside(found: list[Event]) -> list[Event]:
+    """What the rules asked for of busybox at the path that only the containers have."""
+    return [event for event in asked(found) if event["process"]["executable"] == INSIDE]
+
+
+def outside(found: list[Event]) -> list[Event]:
+    """The rest of what they asked for: the runtimes, and what is beside them on the host.
+
+    `runc init` is left out: it is put into the container while it runs, and becomes the container's first process.
+    """
+    return [
+        event
+        for event in asked(found)
+        if event["process"]["executable"] != INSIDE
+        and event["process"].get("args", [])[1:] != ["init"]
+        and not event["process"]["name"].startswith("runc:[")
+    ]
+
+
+def asked(found: list[Event]) -> list[Event]:
+    return [event for event in found if "containers" in event.get("tags", []) and "process" in event]
+
+
+def when_known(output: Path, *words: str) -> Event:
+    """Runs a command in a container until an event of it says what the container is called; returns its `container`."""
+    last: list[Event] = []
+
+    def named() -> bool:
+        before = len(inside(written(output)))
+        launch(*words)
+        wait_until(lambda: len(inside(written(output))) > before, "the command is told")
+        last[:] = inside(written(output))[-1:]
+        return "name" in last[0].get("container", {})
+
+    wait_until(named, f"the name of the container of {words}")
+    container: Event = last[0]["container"]
+    return container

@@ -134,6 +134,12 @@ def events(path: Path) -> list[Event]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
+def written(path: Path) -> list[Event]:
+    """The same of an output that is being written: its whole lines."""
+    whole, _, _ = path.read_bytes().rpartition(b"\n")
+    return [json.loads(line) for line in whole.splitlines()]
+
+
 def losses(found: list[Event]) -> list[dict[str, Any]]:
     """What the stream itself tells of losses."""
     return [event["tsauditd"]["lost"] for event in found if event["event"]["action"] == "audit-records-lost"]

@@ -11,11 +11,14 @@ from containers import (
     archive,
     bundle,
     containerd,
+    docker,
     image,
+    inside,
     launch,
-    pause,
+    outside,
     podman,
     repeat,
+    when_known,
 )
 from live import Event, events, losses, running
 
@@ -32,27 +35,6 @@ def rules(tmp_path: Path) -> Path:
     path = tmp_path / "containers.rules"
     path.write_text(RULES)
     return path
-
-
-def inside(found: list[Event]) -> list[Event]:
-    """What the rules asked for of busybox at the path that only the containers have."""
-    return [event for event in asked(found) if event["process"]["executable"] == INSIDE]
-
-
-def outside(found: list[Event]) -> list[Event]:
-    """The rest of what they asked for: the runtimes, and what is beside them on the host.
-
-    `runc init` is left out: it is put into the container while it runs, and becomes the container's first process.
-    """
-    return [
-        event
-        for event in asked(found)
-        if event["process"]["executable"] != INSIDE and event["process"].get("args", [])[1:] != ["init"]
-    ]
-
-
-def asked(found: list[Event]) -> list[Event]:
-    return [event for event in found if "containers" in event.get("tags", []) and "process" in event]
 
 
 def commands(found: list[Event]) -> list[str]:
@@ -79,8 +61,7 @@ def test_runc(untouched: Snapshot, rules: Path, tmp_path: Path) -> None:
         try:
             repeat(MANY, "runc", "exec", "long", INSIDE, "true")
             launch("runc", "exec", "long", INSIDE, "sh", "-c", f"{INSIDE} mkdir /tmp/d")
-            pause()
-            launch("runc", "exec", "long", INSIDE, "echo", "late")
+            late = when_known(output, "runc", "exec", "long", INSIDE, "echo", "late")
         finally:
             subprocess.run(["runc", "delete", "--force", "long"], check=True)
         launch("true")
@@ -94,8 +75,7 @@ def test_runc(untouched: Snapshot, rules: Path, tmp_path: Path) -> None:
     assert [name for name in names if name.startswith("once")] == [f"once{number}" for number in range(MANY)]
     assert names.count("family") >= 7
     assert [event for event in outside(found) if "container" in event] == []
-    (late,) = [event for event in told if event["process"]["args"][-1] == "late"]
-    assert late["container"]["name"] == "long"
+    assert late["name"] == "long"
     assert {event["process"]["entry_leader"]["entry_meta"]["type"] for event in told} == {"container"}
 
 
@@ -113,20 +93,18 @@ def test_podman(untouched: Snapshot, rules: Path, tmp_path: Path) -> None:
             line = [*run, "--detach", "--name", "web", "--label", "app.example/tier=front"]
             identity = launch(*line, "localhost/box:v1", INSIDE, "sleep", "1000").strip()
             repeat(3, *base, "exec", "web", INSIDE, "true")
-            pause()
-            launch(*base, "exec", "web", INSIDE, "echo", "late")
+            late = when_known(output, *base, "exec", "web", INSIDE, "echo", "late")
         finally:
             subprocess.run([*base, "rm", "--all", "--force", "--time", "0"], check=True, capture_output=True)
         daemon.stop()
     found = events(output)
     assert losses(found) == []
     told = inside(found)
-    assert len(told) == 8, commands(told)
-    assert {event["container"]["runtime"] for event in told[-1:]} == {"podman"}
+    assert commands(told)[:7] == ["true"] * 3 + ["sleep 1000"] + ["true"] * 3
     assert all(len(event["container"]["id"]) == 64 for event in told)
-    assert [event["container"]["id"] for event in told[3:]] == [identity] * 5
+    assert {event["container"]["id"] for event in told[3:]} == {identity}
+    assert late["runtime"] == "podman"
     assert [event for event in outside(found) if "container" in event] == []
-    late = told[-1]["container"]
     assert late["name"] == "web"
     assert late["image"] == {"name": "localhost/box", "tag": ["v1"]}
 
@@ -157,8 +135,7 @@ def test_containerd(untouched: Snapshot, rules: Path, tmp_path: Path) -> None:
             task = [*ctr, "task", "exec", "--exec-id"]
             for number in range(5):
                 launch(*task, f"e{number}", "web", INSIDE, "true")
-            pause()
-            launch(*task, "late", "web", INSIDE, "echo", "late")
+            late = when_known(output, *task, "late", "web", INSIDE, "echo", "late")
         finally:
             for verb in (["task", "delete", "--force"], ["container", "delete"]):
                 subprocess.run([*ctr, *verb, "web"], check=True, capture_output=True)
@@ -167,9 +144,52 @@ def test_containerd(untouched: Snapshot, rules: Path, tmp_path: Path) -> None:
     assert losses(found) == []
     told = inside(found)
     names = [event.get("container", {}).get("id") for event in told]
-    assert names == [*(f"once{number}" for number in range(5)), *["web"] * 7]
+    assert names[:11] == [*(f"once{number}" for number in range(5)), *["web"] * 6]
+    assert set(names[11:]) == {"web"}
     assert {event["container"]["runtime"] for event in told} == {"containerd"}
     assert [event for event in outside(found) if "container" in event] == []
-    late = told[-1]["container"]
     assert late["name"] == "web"
     assert late["labels"] == {"app_example/tier": "front"}
+
+
+# An /etc of its own, in which the daemon finds where docker's data is.
+WITH_ETC = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc && exec "$@"']
+
+
+def test_docker(untouched: Snapshot, rules: Path, tmp_path: Path) -> None:
+    subprocess.run(["cp", "-a", "/etc", tmp_path / "etc"], check=True)
+    output = tmp_path / "out.json"
+    words = ["--rules", str(rules), "--output", str(output)]
+    with (
+        docker(tmp_path) as base,
+        running(tmp_path, *words, key="containers", through=[*WITH_ETC, str(tmp_path / "etc")]) as daemon,
+    ):
+        subprocess.run(
+            [*base, "import", str(image(tmp_path)), "localhost/box:v1"], check=True, capture_output=True
+        )
+        run = [*base, "run", "--network", "none"]
+        for _ in range(3):
+            launch(*run, "--rm", "localhost/box:v1", INSIDE, "true")
+        line = [*run, "--detach", "--name", "web", "--label", "app.example/tier=front", "localhost/box:v1"]
+        identity = launch(*line, INSIDE, "sleep", "1000").strip()
+        try:
+            repeat(3, *base, "exec", "web", INSIDE, "true")
+            late = when_known(output, *base, "exec", "web", INSIDE, "echo", "late")
+        finally:
+            subprocess.run([*base, "rm", "--force", "web"], check=True, capture_output=True)
+        daemon.stop()
+    found = events(output)
+    assert losses(found) == []
+    told = inside(found)
+    assert commands(told)[:7] == ["true"] * 3 + ["sleep 1000"] + ["true"] * 3
+    assert all(len(event["container"]["id"]) == 64 for event in told)
+    assert len({event["container"]["id"] for event in told[:3]}) == 3
+    assert {event["container"]["id"] for event in told[3:]} == {identity}
+    assert [event for event in outside(found) if "container" in event] == []
+    assert late == {
+        "id": identity,
+        "runtime": "docker",
+        "name": "web",
+        "image": {"name": "localhost/box", "tag": ["v1"]},
+        "labels": {"app_example/tier": "front"},
+    }

@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from live import PATIENCE_S, Event, events, losses, opened, running, wait_until
-from logins import PROVOKE, people
+from live import PATIENCE_S, Event, events, losses, opened, running, wait_until, written
+from logins import PROVOKE, Terminal, people
 
 from tsauditd.kernel.state import Snapshot
 
@@ -241,14 +241,20 @@ def next_pid(pid: int) -> Iterator[None]:
         yield
 
 
+def free_number() -> int:
+    """A number that nobody has, far from those that are given now."""
+    while True:
+        wanted = (int(LAST_PID.read_text()) + 9_000) % 20_000 + 5_000
+        if not Path(f"/proc/{wanted}").exists():
+            return wanted
+        subprocess.run(["true"], check=True)
+
+
 def reused(family: str, prefix: str, *, waits: bool) -> list[Said]:
     """Two processes of one number, one after the other; `waits`: alive when the daemon hears of them."""
     for _ in range(200):
         said = []
-        # Some number that is free, far from those that others are given now.
-        wanted = (int(LAST_PID.read_text()) + 9_000) % 20_000 + 5_000
-        if Path(f"/proc/{wanted}").exists():
-            continue
+        wanted = free_number()
         for _ in range(2):
             with next_pid(wanted):
                 process = subprocess.Popen(
@@ -279,6 +285,44 @@ def test_a_number_that_passes_on_is_another_process(
     found = [event for event in named(events(output), prefix) if event["process"]["pid"] == pid]
     entities = [event["process"]["entity_id"] for event in found[-2:]]
     assert len(set(entities)) == 2
+
+
+def test_a_child_that_runs_nothing_is_not_who_had_its_number_before(
+    untouched: Snapshot, family: str, prefix: str, tmp_path: Path
+) -> None:
+    """The kernel gives a number again when its turn comes: that, not a minute, is when it is looked at again."""
+    output = tmp_path / "out.json"
+    rule = tmp_path / "heirs.rules"
+    rule.write_text(f"-a always,exit -F arch=b64 -S openat -F exe={family} -F success=0 -k heirs\n")
+    words = ["--rules", str(rule), "--output", str(output)]
+    had: dict[str, int] = {}
+    wanted = free_number()
+    with (
+        running(tmp_path, *words, key="heirs") as daemon,
+        subprocess.Popen(
+            [family, "heirs", prefix], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        # Others may be quicker to take the number.
+        for number in range(50):
+            with next_pid(wanted):
+                tag, *about = ask(process).split()
+            had[tag] = int(about[0])
+            wait_until(lambda tag=tag: opened(written(output), prefix)[-1:] == [tag], "the child is told")  # type: ignore[misc]
+            ask(process)
+            subprocess.run(["true"], check=True)
+            tag = ask(process).split()[0]
+            assert tag == f"between{number}"
+            wait_until(lambda tag=tag: opened(written(output), prefix)[-1:] == [tag], "the parent is told")  # type: ignore[misc]
+            if Counter(had.values())[wanted] == 3:
+                break
+        process.communicate()
+        daemon.stop()
+    seen = by_tag(events(output), prefix)
+    names = [seen[tag]["process"]["entity_id"] for tag, pid in had.items() if pid == wanted]
+    assert len(names) == len(set(names)) == 3
+    others = [seen[tag]["process"]["entity_id"] for tag in seen if tag not in had]
+    assert len(set(others)) == 1
 
 
 def peak_mb(pid: int) -> int:
@@ -328,6 +372,35 @@ def entered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("entered") / "out.json"
 
 
+# What OpenSSH is made of from 9.8 and 10.0 on, of which Debian 12 has nothing: their names, and how they start a shell.
+NEWER_SSHD = """
+exec unshare --mount sh -euc '
+    mount -t tmpfs none /usr/lib/openssh
+    cp /bin/sh /usr/lib/openssh/sshd-session
+    cp /bin/sh /usr/lib/openssh/sshd-auth
+    echo 4242 >/proc/self/loginuid
+    for program in session auth; do
+        /usr/lib/openssh/sshd-$program -c "setsid -w sh -c \\"id -g $program; :\\"; :" || :
+    done'
+"""
+
+
+def at_a_terminal(who: str, command: str) -> None:
+    """Logs in by login(1), as at a console, and runs a command."""
+    words = ["script", "-qec", f"login -f {who}", "/dev/null"]
+    environment = {**os.environ, "TERM": "dumb"}
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+    ) as process:
+        try:
+            terminal = Terminal(process)
+            terminal.until("$ ")
+            terminal.type(command)
+            terminal.leave()
+        finally:
+            process.kill()
+
+
 @pytest.fixture
 def lived(untouched: Snapshot, entered: Path, tmp_path: Path) -> list[Event]:
     """What alice and bob do over ssh and by cron; the scripts run for the first test only."""
@@ -339,10 +412,11 @@ def lived(untouched: Snapshot, entered: Path, tmp_path: Path) -> list[Event]:
         )
         words = ["--rules", str(path), "--output", str(entered)]
         with people(), running(tmp_path, *words, key="entered") as daemon:
-            for command in (["bash", "work/ssh.sh"], ["sh", "work/cron.sh"]):
+            for command in (["bash", "work/ssh.sh"], ["sh", "work/cron.sh"], ["sh", "-c", NEWER_SSHD]):
                 subprocess.run(
                     command, cwd=PROVOKE, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S
                 )
+            at_a_terminal("alice", "id -u")
             daemon.stop()
     return [event for event in events(entered) if "process" in event and event.get("tags") == ["entered"]]
 
@@ -378,3 +452,17 @@ def test_what_cron_starts(lived: list[Event]) -> None:
     assert job["entry_leader"]["entry_meta"] == {"type": "cron"}
     assert job["parent"]["args"] == ["/bin/sh", "-c", "/usr/bin/id >/dev/null"]
     assert job["entry_leader"]["pid"] in (job["parent"]["pid"], job["pid"])
+
+
+def test_what_newer_sshds_start(lived: list[Event]) -> None:
+    for program in ("session", "auth"):
+        event = ran(lived, "id", "-g", program)["process"]
+        assert event["entry_leader"]["entry_meta"] == {"type": "sshd"}, program
+        assert event["entry_leader"]["entity_id"] == event["parent"]["entity_id"], program
+
+
+def test_who_logs_in_at_a_terminal(lived: list[Event]) -> None:
+    typed = ran(lived, "id", "-u")["process"]
+    assert typed["parent"]["args"] == ["-bash"]
+    assert typed["entry_leader"]["entry_meta"] == {"type": "console"}
+    assert typed["entry_leader"]["entity_id"] == typed["parent"]["entity_id"]

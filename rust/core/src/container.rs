@@ -63,6 +63,19 @@ pub fn of_cgroup(text: &[u8]) -> Option<Container> {
     paths(text).find_map(of_path)
 }
 
+/// Whether the text tells of what systemd-nspawn runs in the unit that it was started in itself (`--keep-unit`): the
+/// container's own group is then called just this (nspawn-cgroup.c), and the name of it is nowhere.
+#[must_use]
+pub fn is_payload(text: &[u8]) -> bool {
+    has_part(text, "payload")
+}
+
+/// Whether a group of this name is among the groups.
+#[must_use]
+pub fn has_part(text: &[u8], name: &str) -> bool {
+    paths(text).any(|path| path.split('/').any(|part| part == name))
+}
+
 /// The name that a container would have whose runtime puts it into a group of just that name (runc and crun without
 /// `cgroupsPath`, ctr): the last part of the path, where that can be neither one of systemd's units nor a user's own.
 /// Whether there is such a container only the runtime's state can tell.

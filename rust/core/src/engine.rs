@@ -167,6 +167,12 @@ impl Engine {
         }
     }
 
+    /// The newest process of this machine has the number `pid`, or had it when everything that is told from now on had
+    /// happened: whose number's turn has come again since it was last looked at, is looked at anew.
+    pub fn number_given(&mut self, pid: u32) {
+        self.renderer.number_given(pid);
+    }
+
     /// Looks at a datagram before those that came with it are read: what it tells of may be gone in a moment. `now` as
     /// for [`Self::packet`].
     pub fn glance(&mut self, datagram: &[u8], now: u64) {

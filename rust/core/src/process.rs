@@ -4,26 +4,29 @@
 //! runs another program, and once a minute, so that no number is taken for the process that had it before.
 //! [`origin`] knows the doors by which a process comes in, [`lineage`] what it has from its parent.
 
+mod entry;
 mod joining;
 mod learn;
 pub mod lineage;
+mod numbers;
 pub mod origin;
 pub mod program;
 pub mod seen;
 mod settle;
 mod slots;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::container::{Container, Known};
+use crate::container::Known;
 use crate::json::Clock;
+pub use crate::process::entry::{Cage, Entry, Session};
 use crate::process::joining::Joining;
 use crate::process::lineage::{Births, Lineage, Logins};
-use crate::process::origin::{Door, Origin, kept_by};
-use crate::process::program::{Entities, Held, Program};
+use crate::process::numbers::Numbers;
+use crate::process::origin::{Door, kept_by};
+use crate::process::program::{Entities, Held};
 use crate::process::seen::{Credentials, Seen, Turn};
-use crate::process::slots::{Key, Slots};
+use crate::process::slots::Slots;
 use crate::system::{Stat, System};
 
 /// Processes remembered, and the bytes that their programs (those of parents and leaders that are gone included) may
@@ -37,111 +40,6 @@ const LOOK_AGAIN: u64 = 60;
 const CLOCK_ERROR: u64 = 1_000;
 /// How far up the line of parents is looked.
 const MOST_ANCESTORS: usize = 32;
-
-/// A container, or none.
-pub type Cage = Option<Arc<Container>>;
-
-/// The leader of a process's session.
-#[derive(Debug, Clone, Default)]
-pub enum Session {
-    /// It was not seen.
-    #[default]
-    Unknown,
-    /// There is none: the first process made no session (setsid(2)), and neither did those that led here.
-    None,
-    /// The process itself.
-    Own,
-    /// Another one.
-    Of(Arc<Program>),
-    /// One that ended before it was seen. The session keeps its number from being given to another.
-    Gone(u32),
-}
-
-impl Session {
-    /// The number of the session of the process `own`, as /proc has it; `None` where it is not known.
-    fn number(&self, own: u32) -> Option<u32> {
-        match self {
-            Self::Unknown => None,
-            Self::None => Some(0),
-            Self::Own => Some(own),
-            Self::Of(leader) => Some(leader.pid),
-            Self::Gone(leader) => Some(*leader),
-        }
-    }
-}
-
-/// A process.
-#[derive(Debug)]
-pub struct Entry {
-    key: Key,
-    /// Which state of which process this is: no two have the same number.
-    pub version: u64,
-    /// What it runs, and its name for good.
-    pub program: Arc<Program>,
-    ticks: Option<u64>,
-    parent_pid: u32,
-    /// What its parent ran when it started this process, or when that was first seen.
-    pub parent: Option<Arc<Program>>,
-    /// Its session.
-    pub session: Session,
-    /// How it came to be here.
-    pub origin: Option<Origin>,
-    /// Its container.
-    pub container: Cage,
-    /// Its terminal: major and minor number.
-    pub terminal: Option<(u32, u32)>,
-    /// Its log-in.
-    pub login: Option<u32>,
-    /// The ids that it acted with last.
-    pub credentials: Option<Credentials>,
-    peer: Option<IpAddr>,
-    /// When it ended, in milliseconds since the epoch.
-    ended: Option<u64>,
-    /// When it was last looked at, in seconds since the epoch.
-    checked: u64,
-    used: bool,
-}
-
-impl Entry {
-    /// A process with what it has from its parent; the rest follows.
-    fn new(
-        key: Key,
-        program: Arc<Program>,
-        lineage: Lineage,
-        stat: Option<Stat>,
-        now: u64,
-    ) -> Self {
-        Self {
-            key,
-            version: 0,
-            program,
-            ticks: stat.map(|stat| stat.ticks),
-            parent_pid: 0,
-            parent: lineage.parent,
-            session: lineage.session,
-            origin: lineage.origin,
-            container: lineage.container,
-            terminal: stat
-                .map(|stat| stat.terminal)
-                .filter(|terminal| *terminal != (0, 0)),
-            login: None,
-            credentials: lineage.credentials,
-            peer: lineage.peer,
-            ended: None,
-            checked: now,
-            used: true,
-        }
-    }
-}
-
-impl Entry {
-    /// The name for good of the process that was put into a running container, if that is how this one came.
-    #[must_use]
-    pub fn joined(&self) -> Option<&[u8]> {
-        let origin = self.origin.as_ref().filter(|origin| origin.joins)?;
-        Some(&origin.leader.as_ref().unwrap_or(&self.program).entity)
-    }
-}
 
 /// A state of a process, to be found again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +60,7 @@ pub struct Table {
     clock: Clock,
     held: Held,
     versions: u64,
+    numbers: Numbers,
     /// The time of the event at hand, in seconds since the epoch.
     now: u64,
     /// Programs are among what is audited: a program that was not seen to change did not.
@@ -182,6 +81,7 @@ impl Table {
             clock: Clock::default(),
             held: Held::default(),
             versions: 0,
+            numbers: Numbers::default(),
             now: 0,
             sees_programs: false,
         }
@@ -214,8 +114,20 @@ impl Table {
         self.slots.get(seat.slot).is_some_and(|entry| {
             entry.version == seat.version
                 && entry.key.0 == node
-                && (seconds <= entry.checked + LOOK_AGAIN || !system.sees_processes())
+                && (!self.is_old(entry, seconds) || !system.sees_processes())
         })
+    }
+
+    /// Takes it that the newest process of this machine has the number `pid`, or had it when this was read; what came
+    /// in before that is told from now on.
+    pub fn number_given(&mut self, pid: u32) {
+        self.numbers.given(pid);
+    }
+
+    /// Whether a process must be looked at: its number may have passed to another since that was last done.
+    fn is_old(&self, entry: &Entry, seconds: u64) -> bool {
+        seconds > entry.checked + LOOK_AGAIN
+            || entry.key.0 == 0 && self.numbers.passed(entry.key.1, entry.place)
     }
 
     /// The process in a seat.
@@ -240,7 +152,10 @@ impl Table {
             return;
         };
         match turn {
-            Turn::Exit => entry.ended = Some(time),
+            Turn::Exit => {
+                entry.ended = Some(time);
+                entry.place = self.numbers.place();
+            }
             // In a container the number would be the container's own.
             Turn::Fork(pid) if entry.container.is_none() => {
                 let key = (entry.key.0, pid);
@@ -316,26 +231,29 @@ impl Table {
         let Some(entry) = self.slots.get(slot) else {
             return slot;
         };
-        let seconds = self.now;
+        let (seconds, place) = (self.now, self.numbers.place());
         let exec = seen.turn == Turn::Exec;
         let moved = seen.parent.is_some_and(|parent| parent != entry.parent_pid);
         let other = seen.by_kernel
             && !seen.executable.is_empty()
             && *seen.executable != *entry.program.executable;
         let ended = entry.ended.is_some_and(|end| seen.when.0 > end);
-        let old = system.sees_processes() && seconds > entry.checked + LOOK_AGAIN;
+        let old = system.sees_processes() && self.is_old(entry, seconds);
         let session = seen.turn == Turn::Session;
         if exec || moved || other || ended || old || session {
             let stat = stat(seen, system);
             let Some(entry) = self.slots.get(slot) else {
                 return slot;
             };
+            let passed = entry.key.0 == 0 && self.numbers.passed(entry.key.1, entry.place);
             let is_new = match (stat, entry.ticks) {
                 (Some(stat), Some(ticks)) => stat.ticks != ticks,
                 (Some(_), None) => true, // it was gone before
                 (None, _) => {
-                    let born = (exec || moved) && self.births.has(entry.key, seen.parent);
-                    born || ended && (exec || moved || other)
+                    let born = self.births.when(entry.key, seen.parent);
+                    let after = ended && born >= entry.ended;
+                    born.is_some() && (exec || moved || after)
+                        || ended && (exec || moved || other || passed)
                         || moved && !self.is_orphan(slot, seen)
                 }
             };
@@ -345,6 +263,7 @@ impl Table {
             }
             if let Some(entry) = self.slots.get_mut(slot) {
                 entry.checked = seconds;
+                entry.place = place;
             }
             if moved {
                 self.adopt(slot, seen, system);

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use tsauditd_core::system::{Image, Stat};
@@ -113,5 +114,26 @@ impl Proc {
             directory: self.link(pid, "cwd"),
             login: login.filter(|login| *login != u32::MAX),
         })
+    }
+}
+
+/// Which process is the newest: the last number in /proc/loadavg (proc_loadavg(5)).
+pub struct Newest(File);
+
+impl Newest {
+    /// Opens the file. An error where it is not readable, or tells of a container's processes.
+    pub fn open() -> io::Result<Self> {
+        if std::fs::read_link("/proc/self/ns/pid")? != Path::new(FIRST_NAMESPACE) {
+            return Err(io::Error::other("/proc shows another pid namespace"));
+        }
+        File::open("/proc/loadavg").map(Self)
+    }
+
+    /// Its number; `None` where it cannot be read.
+    pub fn number(&self) -> Option<u32> {
+        let mut text = [0; 128];
+        let length = self.0.read_at(&mut text, 0).ok()?;
+        let text = std::str::from_utf8(text.get(..length)?).ok()?;
+        text.split_ascii_whitespace().nth(4)?.parse().ok()
     }
 }

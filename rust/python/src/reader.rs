@@ -24,7 +24,7 @@ use crate::live::LiveNames;
 use crate::losses::Losses;
 use crate::machine::Machine;
 use crate::outbox::Outbox;
-use crate::proc::Proc;
+use crate::proc::{Newest, Proc};
 use crate::runtimes::Runtimes;
 use crate::sockets::Sockets;
 use crate::system::{self, Bell};
@@ -226,6 +226,7 @@ struct Reader {
     lines: Vec<u8>,
     arena: Arena,
     engine: Engine,
+    newest: Option<Newest>,
     broadcast: Broadcast,
     tracing: Tracing,
     /// Since when looks at sockets are counted, how many there were then, and whether there were any before.
@@ -255,14 +256,15 @@ pub fn run(plan: Plan, shared: Arc<Shared>) {
         .clock
         .store(system::thread_cpu_clock().unwrap_or(0), Release);
     let _ending = Ending(Arc::clone(&shared));
+    let context = plan.settings.context;
     let machine = Machine {
         names: LiveNames::start(Arc::clone(&shared.now_ms)),
         // Packets that are not the kernel's are not of this machine, or not of now.
         runtimes: Runtimes::start(Arc::clone(&shared.now_ms)),
-        processes: (plan.netlink && plan.settings.context)
+        processes: (plan.netlink && context)
             .then(Proc::open)
             .and_then(Result::ok),
-        sockets: (plan.netlink && plan.settings.context).then(Sockets::new),
+        sockets: (plan.netlink && context).then(Sockets::new),
         losses: plan.netlink.then(Losses::open).and_then(Result::ok),
     };
     let mut reader = Reader {
@@ -273,6 +275,9 @@ pub fn run(plan: Plan, shared: Arc<Shared>) {
         arena: Arena::new(SLOTS, plan.netlink),
         kernel_alone: plan.kernel_alone,
         engine: Engine::new(plan.settings, Box::new(machine)),
+        newest: (plan.netlink && context)
+            .then(Newest::open)
+            .and_then(Result::ok),
         broadcast: Broadcast::new(),
         tracing: if plan.netlink {
             Tracing::Unwanted
@@ -284,6 +289,7 @@ pub fn run(plan: Plan, shared: Arc<Shared>) {
         errors: 0,
         delivered_ms: 0,
     };
+    reader.see_newest();
     reader.engine.seed();
     reader.first(plan.early);
     reader.read(plan.gather);
@@ -296,6 +302,13 @@ impl Reader {
         let now = system::monotonic_ms();
         self.shared.now_ms.store(now, Relaxed);
         now
+    }
+
+    /// Sees how far the numbers of processes have been given, before what came until now is told.
+    fn see_newest(&mut self) {
+        if let Some(number) = self.newest.as_ref().and_then(Newest::number) {
+            self.engine.number_given(number);
+        }
     }
 
     fn stopping(&self) -> bool {
@@ -457,6 +470,7 @@ impl Reader {
             }
         };
         self.errors = 0;
+        self.see_newest();
         self.tracing.read(&mut self.engine, now);
         if self.netlink {
             for packet in self.arena.packets().filter(|packet| packet.sender == 0) {

@@ -263,19 +263,15 @@ fn details(container: &Container) -> Option<Details> {
         let file = data.join("containers").join(id).join("config.v2.json");
         add(read(&file).and_then(|text| state::docker(&text)), "docker");
     }
-    if matches!(container.runtime, "lxc") {
-        let there = Path::new("/var/lib/lxc").join(id).join("config").is_file();
-        let named = there.then(|| Details {
+    if matches!(container.runtime, "lxc" | "systemd-nspawn") {
+        // These are known by their names, and need not be registered anywhere.
+        let named = Details {
             name: id.to_owned(),
             ..Details::default()
-        });
-        add(named, "lxc");
-    } else if container.runtime == "systemd-nspawn" {
+        };
         let file = Path::new("/run/systemd/machines").join(id);
-        add(
-            read(&file).and_then(|text| state::machine(&text)),
-            "systemd-nspawn",
-        );
+        add(read(&file).and_then(|text| state::machine(&text)), "");
+        add(Some(named), "");
     } else {
         for (bundle, runtime) in bundles(id) {
             let text = read(&bundle.join("config.json"));

@@ -3,6 +3,7 @@
  *   family tree PREFIX        one of each kind, below a process with these arguments
  *   family here PREFIX TAG    one
  *   family again PREFIX       one for each line on standard input
+ *   family heirs PREFIX       for each three lines on standard input: a child, its end, and the parent itself
  *   family bomb COUNT TEXT    COUNT processes, of which some hundred live at once, each running `family leaf TEXT`
  *   family leaf TEXT          nothing
  *
@@ -12,6 +13,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,6 +156,27 @@ static void bomb(long count, char *text)
 	}
 }
 
+static void heirs(void)
+{
+	char line[16], tag[32];
+
+	for (int number = 0; fgets(line, sizeof line, stdin); number++) {
+		pid_t pid = fork();
+		need(pid >= 0, "fork");
+		if (pid == 0) {
+			snprintf(tag, sizeof tag, "heir%d", number);
+			here(tag);
+			pause();
+		}
+		need(fgets(line, sizeof line, stdin) != NULL, "line");
+		need(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid, "kill");
+		need(write(1, "\n", 1) == 1, "write");
+		need(fgets(line, sizeof line, stdin) != NULL, "line");
+		snprintf(tag, sizeof tag, "between%d", number);
+		here(tag);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	char line[16], tag[32];
@@ -169,6 +192,8 @@ int main(int argc, char **argv)
 			snprintf(tag, sizeof tag, "again%d", number);
 			here(tag);
 		}
+	} else if (strcmp(argv[1], "heirs") == 0) {
+		heirs();
 	} else if (strcmp(argv[1], "bomb") == 0 && argc > 3) {
 		bomb(atol(argv[2]), argv[3]);
 	} else if (strcmp(argv[1], "tree") == 0) {

@@ -8,10 +8,12 @@ use super::{Container, forms, is_long_hex, is_name};
 enum Place {
     /// The first word behind one of the commands that start a process (the runtime specification's command line).
     Command,
-    /// The value of one of the options, or else the first word that is none.
+    /// The value of one of the options, or else the first word that is none. Letters may stand together (getopt(3)).
     OptionOrWord(&'static [&'static str]),
     /// The value of one of the options.
     Option(&'static [&'static str]),
+    /// systemd-nspawn(1): `--machine`, or else what the directory or the image is called.
+    Machine,
 }
 
 /// The programs whose children are a container's processes, and the runtime that a name
@@ -25,7 +27,7 @@ const LAUNCHERS: &[(&str, Place, &str)] = &[
     ("lxc-start", Place::OptionOrWord(&["-n", "--name"]), "lxc"),
     ("lxc-execute", Place::OptionOrWord(&["-n", "--name"]), "lxc"),
     ("lxc-attach", Place::OptionOrWord(&["-n", "--name"]), "lxc"),
-    ("systemd-nspawn", Place::Option(&["-M", "--machine"]), forms::NSPAWN),
+    ("systemd-nspawn", Place::Machine, forms::NSPAWN),
 ];
 
 /// What else runs beside a container as part of its runtime.
@@ -45,14 +47,21 @@ const COPIES: &[&str] = &["/", "/memfd:runc_cloned:/proc/self/exe", "/memfd:libc
 /// Whether a program is a runtime's own: what it starts may be in a container, it itself is not, or not yet.
 #[must_use]
 pub fn is_runtime(executable: &[u8]) -> bool {
-    let path = executable.strip_suffix(b" (deleted)").unwrap_or(executable);
-    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+    let (path, name) = program(executable);
     let launchers = LAUNCHERS.iter().map(|(launcher, ..)| launcher);
     launchers
         .chain(HELPERS)
         .any(|known| known.as_bytes() == name)
         || COPIES.iter().any(|copy| copy.as_bytes() == path)
         || path.starts_with(b"/proc/self/fd/")
+}
+
+/// The path of a program and its name. lxc-attach and crun run from a copy in memory that is called like them, against
+/// what a container could do to the file (CVE-2019-5736).
+fn program(executable: &[u8]) -> (&[u8], &[u8]) {
+    let path = executable.strip_suffix(b" (deleted)").unwrap_or(executable);
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+    (path, name.strip_prefix(b"memfd:").unwrap_or(name))
 }
 
 const COMMANDS: &[&str] = &["run", "create", "start", "exec", "restore"];
@@ -128,7 +137,7 @@ pub fn launches<'a>(
     executable: &[u8],
     arguments: impl Iterator<Item = &'a [u8]> + Clone,
 ) -> Option<Launch> {
-    let name = executable.rsplit(|byte| *byte == b'/').next()?;
+    let (_, name) = program(executable);
     let (launcher, place, runtime) = LAUNCHERS
         .iter()
         .find(|(launcher, ..)| launcher.as_bytes() == name)?;
@@ -136,7 +145,10 @@ pub fn launches<'a>(
     let words = arguments
         .skip(1)
         .map(|word| std::str::from_utf8(word).unwrap_or("?"));
-    let (command, id) = find(*place, words.clone())?;
+    let (command, id) = match place {
+        Place::Machine => ("", machine(words.clone())?),
+        _ => find(*place, words.clone())?,
+    };
     let joins = command == "exec" || *launcher == "lxc-attach";
     let long = is_long_hex(id);
     let shim = words
@@ -150,10 +162,86 @@ pub fn launches<'a>(
     })
 }
 
+/// The value of an option among letters that stand together: behind it, or else the next word. `None` if it is not there;
+/// what takes a value itself ends the letters, and takes the next word if none is left.
+fn among<'a>(
+    letters: &'a str,
+    named: &[&str],
+    words: &mut impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
+    for (place, letter) in letters.char_indices() {
+        let option =
+            |known: &&str| known.strip_prefix('-') == Some(letter.encode_utf8(&mut [0; 4]));
+        let is_named = named.iter().any(option);
+        if is_named || VALUED.iter().any(option) {
+            let rest = letters.get(place + letter.len_utf8()..).unwrap_or_default();
+            let value = if rest.is_empty() {
+                words.next()
+            } else {
+                Some(rest)
+            };
+            return value.filter(|_| is_named);
+        }
+    }
+    None
+}
+
+/// The name of a machine by the words of systemd-nspawn's command line.
+fn machine<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const VALUED: &str = "DuMSpiLZE";
+    let (mut name, mut root, mut passing) = (None, None, false);
+    while let Some(word) = words.next() {
+        let (option, value) = match word.strip_prefix("--") {
+            Some("") => break,
+            Some(long) => match long.split_once('=') {
+                Some((option, value)) => (option, Some(value)),
+                None if matches!(long, "machine" | "directory" | "image") => (long, words.next()),
+                None => (long, None),
+            },
+            None => {
+                let Some(letters) = word.strip_prefix('-') else {
+                    break;
+                };
+                passing |= letters
+                    .split(|letter| VALUED.contains(letter))
+                    .next()?
+                    .contains('x');
+                let Some(place) = letters.find(|letter| VALUED.contains(letter)) else {
+                    continue;
+                };
+                let (rest, option) = (letters.get(place + 1..)?, letters.get(place..=place)?);
+                (
+                    option,
+                    if rest.is_empty() {
+                        words.next()
+                    } else {
+                        Some(rest)
+                    },
+                )
+            }
+        };
+        match option {
+            "machine" | "M" => name = value,
+            "directory" | "D" | "image" | "i" => root = value,
+            "ephemeral" => passing = true,
+            _ => {}
+        }
+    }
+    // A copy that does not last has a number behind its name that nobody is told.
+    name.or_else(|| {
+        let last = root
+            .filter(|_| !passing)?
+            .trim_end_matches('/')
+            .rsplit('/')
+            .next()?;
+        Some(last.strip_suffix(".raw").unwrap_or(last))
+    })
+}
+
 /// The command, if there is one, and the container.
 fn find<'a>(place: Place, mut words: impl Iterator<Item = &'a str>) -> Option<(&'a str, &'a str)> {
     let named: &[&str] = match place {
-        Place::Command => &[],
+        Place::Command | Place::Machine => &[],
         Place::Option(names) | Place::OptionOrWord(names) => names,
     };
     let mut command = "";
@@ -168,7 +256,7 @@ fn find<'a>(place: Place, mut words: impl Iterator<Item = &'a str>) -> Option<(&
                 Place::Command if COMMANDS.contains(&word) => command = word,
                 Place::OptionOrWord(_) => return Some((command, word)),
                 Place::Option(_) => {}
-                Place::Command => return None,
+                Place::Command | Place::Machine => return None,
             }
         } else if word == "--" && !matches!(place, Place::Command) {
             let word = words.next()?;
@@ -177,6 +265,11 @@ fn find<'a>(place: Place, mut words: impl Iterator<Item = &'a str>) -> Option<(&
             return None;
         } else if named.contains(&option) {
             return Some((command, value.or_else(|| words.next())?));
+        } else if matches!(place, Place::OptionOrWord(_)) && !word.starts_with("--") {
+            let found = among(word.get(1..).unwrap_or_default(), named, &mut words);
+            if let Some(id) = found {
+                return Some((command, id));
+            }
         } else if value.is_none() && VALUED.contains(&option) {
             words.next();
         }

@@ -1,4 +1,4 @@
-use super::{Container, Launch, is_nowhere, launches, of_cgroup, possible_name};
+use super::{Container, Launch, is_nowhere, is_payload, launches, of_cgroup, possible_name};
 
 const A: &str = "4b2f5e0c1d9a8b7c6f3e2d1c0b9a8f7e6d5c4b3a2f1e0d9c8b7a6f5e4d3c2b1a";
 const B: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -251,7 +251,15 @@ fn a_runtimes_command_line_names_the_container() {
         ("/usr/bin/lxc-start", "lxc-start -d --name=web", "web", "lxc"),
         ("/usr/bin/lxc-attach", "lxc-attach -P /var/lib/lxc web -- true", "web", "lxc"),
         ("/usr/bin/lxc-attach", "lxc-attach -n web -- ls -n other", "web", "lxc"),
+        ("/usr/bin/lxc-start", "lxc-start -dn web", "web", "lxc"),
+        ("/usr/bin/lxc-start", "lxc-start -dnweb", "web", "lxc"),
+        ("/usr/bin/lxc-start", "lxc-start -dF -fconf web", "web", "lxc"),
+        ("/usr/bin/lxc-execute", "lxc-execute -f conf -P /x web -- /bin/true", "web", "lxc"),
+        ("/memfd:lxc-attach (deleted)", "lxc-attach -P /x -n web -- /bin/true", "web", "lxc"),
         ("/usr/bin/systemd-nspawn", "systemd-nspawn -q -D /x -M web /bin/true", "web", "systemd-nspawn"),
+        ("/usr/bin/systemd-nspawn", "systemd-nspawn --machine=web -xD /x ls -M other", "web", "systemd-nspawn"),
+        ("/usr/bin/systemd-nspawn", "systemd-nspawn -bD /srv/web/", "web", "systemd-nspawn"),
+        ("/usr/bin/systemd-nspawn", "systemd-nspawn -E x=y --image /srv/web.raw -- ls", "web", "systemd-nspawn"),
     ];
     let shim = "runc --root /run/containerd/runc/default --log /l exec --process /p --detach hand";
     let launched = |executable: &str, line: &str| {
@@ -266,7 +274,7 @@ fn a_runtimes_command_line_names_the_container() {
                 pod: None,
                 claimed: false,
             },
-            joins: line.contains(" exec ") || executable.ends_with("lxc-attach"),
+            joins: line.contains(" exec ") || executable.contains("lxc-attach"),
         };
         assert_eq!(launched(executable, line), Some(expected), "{line}");
     }
@@ -286,10 +294,22 @@ fn a_runtimes_command_line_names_the_container() {
             "/usr/bin/containerd-shim-runc-v2",
             "containerd-shim-runc-v2 -namespace k8s.io -id A",
         ),
-        ("/usr/bin/systemd-nspawn", "systemd-nspawn -D /x"),
+        ("/usr/bin/systemd-nspawn", "systemd-nspawn"),
+        ("/usr/bin/systemd-nspawn", "systemd-nspawn -D"),
+        ("/usr/bin/systemd-nspawn", "systemd-nspawn -xbD /srv/web"),
+        ("/usr/bin/systemd-nspawn", "systemd-nspawn -D /"),
+        ("/usr/bin/lxc-start", "lxc-start -dn"),
     ] {
         assert_eq!(launched(executable, line), None, "{line}");
     }
+}
+
+#[test]
+fn what_nspawn_runs_in_a_unit_has_no_name() {
+    for path in ["/payload", "/system.slice/web.service/payload/init.scope"] {
+        assert!(is_payload(format!("0::{path}\n").as_bytes()), "{path}");
+    }
+    assert!(!is_payload(b"0::/system.slice/payload.service\n"));
 }
 
 #[test]

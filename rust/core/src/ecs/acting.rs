@@ -27,6 +27,11 @@ impl Renderer {
         self.processes.seed(system);
     }
 
+    /// The newest process of this machine has the number `pid`: [`Table::number_given`].
+    pub fn number_given(&mut self, pid: u32) {
+        self.processes.number_given(pid);
+    }
+
     /// How many processes are remembered, and the bytes of what they run.
     #[must_use]
     pub fn processes(&self) -> (usize, usize) {

@@ -7,7 +7,7 @@ use crate::process::lineage::Lineage;
 use crate::process::program::{Facts, Program, Since};
 use crate::process::seen::{Seen, Turn};
 use crate::process::slots::Key;
-use crate::process::{Entry, LOOK_AGAIN, MOST_ANCESTORS, Table};
+use crate::process::{Entry, MOST_ANCESTORS, Table};
 use crate::system::{Stat, System};
 
 impl Table {
@@ -60,11 +60,12 @@ impl Table {
             (before.as_deref(), birth.is_some()),
             system,
         );
+        let seen_at = (self.now, self.numbers.place());
         let slot = self.slots.put(Entry {
             parent_pid: parent.unwrap_or_default(),
             login: seen.login,
             terminal: seen.terminal,
-            ..Entry::new(key, Arc::new(program), lineage, stat, self.now)
+            ..Entry::new(key, Arc::new(program), lineage, stat, seen_at)
         });
         let leader = match seen.turn {
             Turn::Session => Some(seen.pid),
@@ -152,21 +153,20 @@ impl Table {
     ) -> Option<usize> {
         let known = self.slots.find(key);
         let entry = known.and_then(|slot| self.slots.get(slot));
-        let (checked, ticks) = entry.map_or((0, None), |entry| (entry.checked, entry.ticks));
+        let ticks = entry.and_then(|entry| entry.ticks);
+        let is_fresh = entry.is_some_and(|entry| !self.is_old(entry, self.now));
         let can_look = key.0 == 0 && key.1 != 0 && system.sees_processes();
-        if !can_look
-            || depth > MOST_ANCESTORS
-            || known.is_some() && self.now <= checked + LOOK_AGAIN
-        {
+        if !can_look || depth > MOST_ANCESTORS || is_fresh {
             return known;
         }
         let Some(stat) = system.stat(key.1) else {
             return known;
         };
+        let seen_at = (self.now, self.numbers.place());
         if let Some(entry) = known.and_then(|slot| self.slots.get_mut(slot))
             && ticks == Some(stat.ticks)
         {
-            entry.checked = self.now;
+            (entry.checked, entry.place) = seen_at;
             return known;
         }
         let image = system.image(key.1).unwrap_or_default();
@@ -184,7 +184,7 @@ impl Table {
         let slot = self.slots.put(Entry {
             parent_pid: stat.parent,
             login: image.login,
-            ..Entry::new(key, Arc::new(program), lineage, Some(stat), self.now)
+            ..Entry::new(key, Arc::new(program), lineage, Some(stat), seen_at)
         });
         self.settle(slot, Some(stat.session), depth, system);
         Some(slot)

@@ -73,25 +73,20 @@ impl Births {
         self.0.insert(Self::place(key), (key, lineage));
     }
 
-    /// Whether a child of this number and this parent was born and not seen.
+    /// When a child of this number that was not seen was born, in milliseconds since the epoch. `parent`: its parent now,
+    /// which is the one that bore it, or has taken it up since.
     #[must_use]
-    pub fn has(&self, key: Key, parent: Option<u32>) -> bool {
-        self.0
-            .get(&Self::place(key))
-            .is_some_and(|(born, lineage)| {
-                *born == key && lineage.parent.as_ref().map(|parent| parent.pid) == parent
-            })
+    pub fn when(&self, key: Key, parent: Option<u32>) -> Option<u64> {
+        let (born, lineage) = self.0.get(&Self::place(key))?;
+        let bearer = lineage.parent.as_ref().map(|parent| parent.pid);
+        let is_its = parent.is_none_or(|parent| parent == 1) || bearer == parent;
+        lineage.time.filter(|_| *born == key && is_its)
     }
 
-    /// Takes a child's lineage. `parent`: its parent now, which is the one that bore it or has taken it up since.
+    /// Takes a child's lineage, as [`Births::when`] finds it.
     pub fn take(&mut self, key: Key, parent: Option<u32>) -> Option<Lineage> {
-        let place = Self::place(key);
-        let orphaned = parent.is_none_or(|parent| parent == 1)
-            && self.0.get(&place).is_some_and(|(born, _)| *born == key);
-        if !orphaned && !self.has(key, parent) {
-            return None;
-        }
-        self.0.remove(&place).map(|(_, lineage)| lineage)
+        self.when(key, parent)?;
+        self.0.remove(&Self::place(key)).map(|(_, lineage)| lineage)
     }
 }
 

@@ -82,7 +82,7 @@ const DOORS: [(&[u8], Door); 10] = [
 ];
 
 /// Where programs are that no user but root has put there. Who runs his own under such a name passes through no door.
-const DIRECTORIES: [&[u8]; 8] = [
+const DIRECTORIES: [&[u8]; 10] = [
     b"/usr/",
     b"/sbin/",
     b"/bin/",
@@ -91,16 +91,23 @@ const DIRECTORIES: [&[u8]; 8] = [
     b"/opt/",
     b"/nix/store/",
     b"/gnu/store/",
+    b"/snap/",
+    b"/var/lib/rancher/",
 ];
+
+/// Whether a program is where root has put it.
+#[must_use]
+pub fn is_installed(executable: &[u8]) -> bool {
+    DIRECTORIES
+        .iter()
+        .any(|start| executable.starts_with(start))
+}
 
 /// The door that a program keeps.
 #[must_use]
 pub fn kept_by(executable: &[u8]) -> Option<Door> {
     let name = base(executable);
-    if !DIRECTORIES
-        .iter()
-        .any(|start| executable.starts_with(start))
-    {
+    if !is_installed(executable) {
         return None;
     }
     DOORS
@@ -126,6 +133,8 @@ pub struct Signs<'a> {
     pub with_first: bool,
     /// Its container is not its parent's.
     pub enters_container: bool,
+    /// It was started as the shell of a log-in: with a `-` before its name (login(1)).
+    pub login_shell: bool,
     /// It belongs to a log-in.
     pub has_login: bool,
     /// That is the one by which its parent came.
@@ -156,6 +165,8 @@ pub fn door(signs: &Signs<'_>) -> Option<Door> {
         // The children of cron are its jobs. What sshd and login start without a session are helpers of theirs.
         Some(Door::Cron) if own != Some(Door::Cron) => return Some(Door::Cron),
         Some(door) if own != Some(door) && signs.leads != Some(false) => return Some(door),
+        // Debian's login leaves its session to the shell without making it another (shadow, login.c).
+        Some(Door::Console) if signs.login_shell && signs.has_login => return Some(Door::Console),
         _ => {}
     }
     if signs.leads == Some(false) && !signs.with_first {

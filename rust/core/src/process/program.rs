@@ -11,6 +11,7 @@ use sha1::{Digest, Sha1};
 use crate::container;
 use crate::json::{self, Clock, Object};
 use crate::process::Cage;
+use crate::process::origin::is_installed;
 
 /// Of the arguments of a program so many bytes are kept as they are written, and of its title as many as the kernel shows
 /// (`MAX_PROCTITLE_AUDIT_LEN`, kernel/auditsc.c).
@@ -72,6 +73,8 @@ pub struct Program {
     pub title: Box<[u8]>,
     /// `"working_directory":...` when it was started.
     pub directory: Box<[u8]>,
+    /// It was started as the shell of a log-in.
+    pub login_shell: bool,
     /// The container whose processes it starts, if it is a runtime's.
     pub launches: Cage,
     /// It has a program more run in that, which runs already.
@@ -116,9 +119,14 @@ impl Program {
         let directory = Box::from(out.as_slice());
         out.clear();
         let mut title = Vec::new();
-        let mut launch = None;
+        let (mut launch, mut login_shell) = (None, false);
         if let Some((count, arguments)) = arguments {
-            launch = container::launches(facts.executable, arguments.clone());
+            let sound = is_installed(facts.executable) || facts.executable.starts_with(b"/memfd:");
+            let runtime = sound.then_some(facts.executable);
+            launch =
+                runtime.and_then(|executable| container::launches(executable, arguments.clone()));
+            let first = arguments.clone().next();
+            login_shell = first.is_some_and(|name| name.starts_with(b"-"));
             write_arguments(&mut out, &mut title, count, arguments);
         }
         let program = Self {
@@ -132,6 +140,7 @@ impl Program {
             arguments: out.into(),
             title: title.into(),
             directory,
+            login_shell,
             joins: launch.as_ref().is_some_and(|launch| launch.joins),
             launches: launch.map(|launch| Arc::new(launch.container)),
             held: held.clone(),
@@ -163,6 +172,7 @@ impl Program {
         program.title.clone_from(&other.title);
         program.launches.clone_from(&other.launches);
         program.joins = other.joins;
+        program.login_shell = other.login_shell;
         held.0.fetch_add(program.size(), Relaxed);
         program
     }

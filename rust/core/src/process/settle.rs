@@ -28,6 +28,12 @@ impl Table {
         }
         let with_parent =
             leader.is_some_and(|leader| leader != pid && entry.session.number(pid) == Some(leader));
+        // What enters a container leads a session of its own there (runc, crun, LXC, nspawn), but for lxc-attach: who is
+        // in the session of a parent that is no runtime is where that is, and is not asked about.
+        let runtime = entry
+            .parent
+            .as_deref()
+            .is_some_and(|parent| parent.launches.is_some());
         let (mut session, mut above) = (None, Lineage::default());
         match leader {
             None => {}
@@ -45,23 +51,32 @@ impl Table {
                 }
             }
         }
-        let found = if with_parent {
+        let found = if with_parent && !runtime {
             None
         } else {
-            self.enter(slot, leader.is_some(), above.container.clone(), system)
+            self.place(slot, leader.is_some(), above.container.clone(), system)
         };
-        let entered = found.as_ref().filter(|found| !found.claimed);
-        let enters = entered.is_some() && found != above.container;
+        let entered = found
+            .as_ref()
+            .filter(|found| matches!(found, Some(found) if !found.claimed));
+        let enters = entered.is_some_and(|found| {
+            let from = self.slots.get(slot).map(|entry| &entry.container);
+            *found != above.container && from != Some(found)
+        });
         let Some(entry) = self.slots.get_mut(slot) else {
             return;
         };
         let joins = enters
-            && (self.joining.take(entry.parent_pid, &found, self.now)
+            && (self
+                .joining
+                .take(entry.parent_pid, &found.clone().flatten(), self.now)
                 || entry.parent.as_ref().is_some_and(|parent| parent.joins));
         if let Some(session) = session {
             entry.session = session;
         }
-        entry.container = found.or(entry.container.take());
+        if let Some(found) = found {
+            entry.container = found;
+        }
         entry.version = 0;
         self.arrive(slot, leader, (enters, joins), above.origin);
         self.learn_source(slot);
@@ -81,28 +96,35 @@ impl Table {
             self.settle(slot, Some(key.1), depth, system);
             return Some(slot);
         }
-        self.slots.get_mut(slot)?.checked = 0;
+        self.slots.get_mut(slot)?.checked = 0; // long ago
         self.meet(key, depth, system)
     }
 
-    /// The container that a process is in and its parent is not. What enters one leads a session of its own there
-    /// (runc, crun, LXC, nspawn): who is in its parent's session is where its parent is, and is not asked about.
-    /// `lives`: it could be looked at just now. `of_leader`: the container of its session's leader.
-    fn enter(
+    /// The container that a process is in, or none; `None` where that is as it was, by its parent's. `lives`: it could be
+    /// looked at just now. `of_leader`: the container of its session's leader.
+    fn place(
         &mut self,
         slot: usize,
         lives: bool,
         of_leader: Cage,
         system: &mut dyn System,
-    ) -> Cage {
+    ) -> Option<Cage> {
         let entry = self.slots.get(slot)?;
         let (node, pid) = entry.key;
-        if entry.container.is_some() || node != 0 || !system.sees_processes() {
+        if node != 0 || !system.sees_processes() {
             return None;
         }
-        match lives.then(|| look(pid, system)).flatten() {
-            Some(found) => found.map(|found| self.containers.add(found)),
-            None => self.launched(slot).or(of_leader),
+        let within = entry.container.as_ref();
+        let looked = if lives {
+            look(pid, within.map(|within| within.id.as_str()), system)
+        } else {
+            Place::Unknown
+        };
+        match looked {
+            Place::In(found) => Some(Some(self.containers.add(found))),
+            Place::Outside => Some(None),
+            Place::Unknown if within.is_some() => None,
+            Place::Unknown => Some(self.launched(slot).or(of_leader)),
         }
     }
 
@@ -132,6 +154,7 @@ impl Table {
             leads: leader.map(|leader| leader == pid),
             with_first: leader.is_some_and(|leader| leader <= 1),
             enters_container: enters,
+            login_shell: entry.program.login_shell,
             has_login: entry.login.is_some(),
             same_login: entry.login.is_some()
                 && matches!(&entry.origin, Some(origin) if origin.login == entry.login),
@@ -159,13 +182,24 @@ impl Table {
         }
     }
 
-    /// The container of a process that has ended already, if its parent is a program that starts that container's.
+    /// The container of a process that has ended already, if its parent is a program that starts that container's. Only
+    /// root's runtimes are believed.
     fn launched(&self, slot: usize) -> Cage {
         let entry = self.slots.get(slot)?;
-        let parent = entry.parent.as_deref()?;
-        let launches = parent.launches.as_ref()?;
-        let inside = !container::is_runtime(&entry.program.executable);
-        inside.then(|| self.containers.same(launches))
+        let launches = entry.parent.as_deref()?.launches.as_ref()?;
+        if container::is_runtime(&entry.program.executable) {
+            return None;
+        }
+        let parent = self.slots.find((entry.key.0, entry.parent_pid));
+        let credentials = parent.and_then(|slot| self.slots.get(slot)?.credentials);
+        let known = self.containers.same(launches);
+        Some(match credentials {
+            Some([uid, ..]) if uid != 0 => Arc::new(Container {
+                claimed: true,
+                ..Container::clone(&known)
+            }),
+            _ => known,
+        })
     }
 
     /// Learns where an entry over ssh came from, which sshd may tell after the fact.
@@ -221,20 +255,34 @@ impl Table {
     }
 }
 
-/// The container that a process's control groups tell of; `None` when the process has ended.
-fn look(pid: u32, system: &mut dyn System) -> Option<Option<Container>> {
-    let text = system.cgroup(pid)?;
+/// Where a process is by its control groups.
+enum Place {
+    /// On the host.
+    Outside,
+    In(Container),
+    /// It has ended, or they do not tell.
+    Unknown,
+}
+
+/// Looks at the control groups of a process. `within`: the container that it is in by its parent's.
+fn look(pid: u32, within: Option<&str>, system: &mut dyn System) -> Place {
+    let Some(text) = system.cgroup(pid) else {
+        return Place::Unknown;
+    };
     if container::is_nowhere(text) {
-        return None;
+        return Place::Unknown;
     }
-    let found = container::of_cgroup(text);
-    if found.is_some() {
-        return Some(found);
+    if let Some(found) = container::of_cgroup(text) {
+        return Place::In(found);
+    }
+    // Groups below that of a container which no form is known for are its own.
+    if container::is_payload(text) || within.is_some_and(|id| container::has_part(text, id)) {
+        return Place::Unknown;
     }
     let name = container::possible_name(text).map(str::to_owned);
     let named = name.and_then(|name| {
         let runtime = system.runtime_of(&name)?;
         Some(Container::named(name, runtime))
     });
-    Some(named)
+    named.map_or(Place::Outside, Place::In)
 }

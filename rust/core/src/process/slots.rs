@@ -111,7 +111,13 @@ mod tests {
             directory: b"",
         };
         let program = Program::of_line(facts, b"a\0", &mut Clock::default(), &Held::default());
-        Entry::new((0, pid), Arc::new(program), Lineage::default(), None, 0)
+        Entry::new(
+            (0, pid),
+            Arc::new(program),
+            Lineage::default(),
+            None,
+            (0, 0),
+        )
     }
 
     #[test]

@@ -340,3 +340,26 @@ fn who_is_in_the_session_of_a_container_is_in_the_container() {
     assert_eq!(event.get("container"), None);
     assert_ne!(came_by(&event), "container");
 }
+
+#[test]
+fn the_shell_of_a_login_at_a_console_is_its_entry_with_a_session_or_without() {
+    let running = Running::default();
+    running.start(1, 0, 0, 1, "/sbin/init", "0::/");
+    running.start(40, 400, 1, 40, "/usr/bin/login", "0::/");
+    let mut host = Host1::live(&running);
+    // util-linux's login makes a session for the shell, shadow's does not; it starts others, which are no shells.
+    for (pid, session) in [(50, 50), (51, 40)] {
+        running.start(pid, 500, 40, session, "/bin/bash", "0::/");
+        let records = [
+            (1300, crate::host::syscall(59, 0, 40, pid, "/bin/bash", 7)),
+            (1309, "argc=1 a0=\"-bash\"".to_owned()),
+        ];
+        let event = host.records(&records);
+        assert_eq!(leader(&event, "entry_leader"), (pid.into(), true));
+        assert_eq!(came_by(&event), "console", "{pid}");
+        assert_eq!(came_by(&host.exec(pid, pid + 10, "/bin/ls")), "console");
+    }
+    running.start(52, 520, 40, 40, "/bin/run-parts", "0::/");
+    let event = host.exec(40, 52, "/bin/run-parts /etc/update-motd.d");
+    assert_eq!(leader(&event, "entry_leader"), (40, true));
+}

@@ -54,6 +54,26 @@ fn a_number_that_passes_on_is_another_process() {
 }
 
 #[test]
+fn a_number_is_looked_at_again_when_its_turn_has_come() {
+    let running = Running::default();
+    running.start(50, 500, 1, 50, "/bin/worker", "");
+    running.start(60, 600, 50, 50, "/bin/worker", "");
+    let mut host = Host1::live(&running);
+    host.engine.number_given(60);
+    let one = host.open(50, 60, "/bin/worker");
+    running.start(60, 601, 50, 50, "/bin/worker", "");
+    host.engine.number_given(61);
+    assert_eq!(
+        entity(&one),
+        entity(&host.open(50, 60, "/bin/worker")),
+        "not looked at"
+    );
+    host.engine.number_given(10);
+    host.engine.number_given(60);
+    assert_ne!(entity(&one), entity(&host.open(50, 60, "/bin/worker")));
+}
+
+#[test]
 fn a_log_tells_numbers_that_pass_on_by_ends_and_births() {
     let mut host = Host1::offline();
     let one = host.exec(50, 60, "/bin/ls one");
