@@ -107,6 +107,7 @@ def test_podman(untouched: Snapshot, rules: Path, tmp_path: Path) -> None:
     assert [event for event in outside(found) if "container" in event] == []
     assert late["name"] == "web"
     assert late["image"] == {"name": "localhost/box", "tag": ["v1"]}
+    assert late["labels"] == {"app_example/tier": "front"}
 
 
 def test_containerd(untouched: Snapshot, rules: Path, tmp_path: Path) -> None:

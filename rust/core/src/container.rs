@@ -8,6 +8,7 @@
 //! `/user` (systemd.resource-control(5) on Delegate=, pam_cgfs(8)); whoever runs there can take any container's form.
 //! Such a container is marked as [`Container::claimed`].
 
+mod bolt;
 mod forms;
 mod known;
 mod launch;

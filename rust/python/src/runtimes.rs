@@ -287,6 +287,7 @@ fn details(container: &Container) -> Option<Details> {
                 && let Some(text) = read(&all.join("containers.json"))
             {
                 add(state::storage(&text, id), "");
+                add(all.parent().and_then(|root| podman(root, id)), "");
             }
             add(details, runtime);
         }
@@ -294,6 +295,7 @@ fn details(container: &Container) -> Option<Details> {
             let conf = read(Path::new("/etc/containers/storage.conf"));
             let root = conf.and_then(|text| state::root(&text));
             let root = PathBuf::from(root.unwrap_or_else(|| "/var/lib/containers/storage".into()));
+            add(podman(&root, id), "podman");
             for driver in ["overlay", "vfs", "btrfs", "zfs"] {
                 let all = root.join(format!("{driver}-containers"));
                 let text = read(&all.join("containers.json"));
@@ -304,6 +306,15 @@ fn details(container: &Container) -> Option<Details> {
         }
     }
     found
+}
+
+/// What podman's database below the root of its storage says, if it is one of bbolt (before podman 5, as a rule).
+fn podman(root: &Path, id: &str) -> Option<Details> {
+    // Between two looks at it podman may write.
+    (0..3).find_map(|_| {
+        let database = read(&root.join("libpod/bolt_state.db"))?;
+        state::podman(&database, id)
+    })
 }
 
 /// Whether an id is one that no person chose: the container has another name, or none.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::container::bolt;
 use crate::ecs::container::Details;
 
 /// Fills what is empty in `to`.
@@ -149,6 +150,20 @@ pub fn storage(bytes: &[u8], id: &str) -> Option<Details> {
     Some(Details {
         name: first.map_or_else(|| text(&metadata, "name"), str::to_owned),
         image: text(&metadata, "image-name"),
+        ..Details::default()
+    })
+}
+
+/// The container `id` in podman's `bolt_state.db` (podman `libpod/boltdb_state_internal.go`): its configuration there is
+/// JSON (`libpod.ContainerConfig`).
+#[must_use]
+pub fn podman(database: &[u8], id: &str) -> Option<Details> {
+    let value = bolt::find(database, &[b"ctr", id.as_bytes(), b"config"])?;
+    let whole = object(value)?;
+    (text(&whole, "id") == id).then(|| Details {
+        name: text(&whole, "name"),
+        image: text(&whole, "rootfsImageName"),
+        labels: texts(whole.get("labels")),
         ..Details::default()
     })
 }
