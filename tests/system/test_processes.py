@@ -416,7 +416,7 @@ def lived(untouched: Snapshot, entered: Path, tmp_path: Path) -> list[Event]:
                 subprocess.run(
                     command, cwd=PROVOKE, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S
                 )
-            at_a_terminal("alice", "id -u")
+            at_a_terminal("alice", "id -rG")
             daemon.stop()
     return [event for event in events(entered) if "process" in event and event.get("tags") == ["entered"]]
 
@@ -428,9 +428,10 @@ def ran(found: list[Event], *arguments: str) -> Event:
 
 def test_who_comes_over_ssh(lived: list[Event]) -> None:
     typed = ran(lived, "whoami")["process"]
-    shell = ran(lived, "-bash")["process"]
     assert typed["parent"]["args"] == ["-bash"]
-    assert typed["parent"]["entity_id"] == typed["session_leader"]["entity_id"] == shell["entity_id"]
+    shells = [one["process"] for one in lived if one["process"].get("args") == ["-bash"]]
+    (shell,) = [one for one in shells if one["entity_id"] == typed["parent"]["entity_id"]]
+    assert typed["session_leader"]["entity_id"] == shell["entity_id"]
     assert typed["entry_leader"]["entry_meta"] == {"type": "sshd", "source": {"ip": CLIENT}}
     assert typed["entry_leader"]["entity_id"] == shell["entity_id"]
     assert typed["tty"]["char_device"]["major"] == 136
@@ -462,7 +463,7 @@ def test_what_newer_sshds_start(lived: list[Event]) -> None:
 
 
 def test_who_logs_in_at_a_terminal(lived: list[Event]) -> None:
-    typed = ran(lived, "id", "-u")["process"]
+    typed = ran(lived, "id", "-rG")["process"]
     assert typed["parent"]["args"] == ["-bash"]
     assert typed["entry_leader"]["entry_meta"] == {"type": "console"}
     assert typed["entry_leader"]["entity_id"] == typed["parent"]["entity_id"]
