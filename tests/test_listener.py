@@ -267,7 +267,9 @@ def test_packets_of_other_senders_to_a_group_are_refused() -> None:
                 sender.sendto(each, (0, 1))
         listener.stop()
         counted = listener_counters(listener)
-        assert (counted["packets"], counted["rejected"], counted["records"]) == (5, 5, 0)
+        # Whoever else sends to the group is heard as well.
+        assert counted["rejected"] == counted["packets"] >= 5
+        assert counted["records"] == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="joining a multicast group needs root")

@@ -41,14 +41,14 @@ const DENSE_PACKETS: usize = 4;
 
 /// So many packets in so many milliseconds are a flow that goes on: then each pause takes in several of its events, and
 /// nobody is woken for each. Longer pauses would find fewer of the processes that live for a moment only.
-const FLOW_PACKETS: usize = 64;
+const FLOW_PACKETS: usize = 32;
 const FLOW_MS: u64 = 16;
-const FLOW_PAUSE: Duration = Duration::from_millis(2);
+const FLOW_PAUSE: Duration = Duration::from_millis(4);
 /// In a flow, lines wait so long before Python is woken.
-const FLOW_BATCH_MS: u64 = 25;
+const FLOW_BATCH_MS: u64 = 40;
 
-/// Under load, lines wait for this many bytes or milliseconds before Python is woken. More would leave the processor's
-/// cache before they are written: a file then costs 0.8 µs an event more with 128 KiB, 2.4 with a mebibyte.
+/// Under load, lines wait for this many bytes or milliseconds before Python is woken. Fewer wake it more often; of more
+/// the next to touch them finds less in the processor's cache (benchmarks/NOTES.md).
 const BATCH_BYTES: usize = 128 << 10;
 const BATCH_MS: u64 = 5;
 

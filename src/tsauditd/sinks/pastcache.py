@@ -9,7 +9,7 @@ import fcntl
 import mmap
 import os
 
-_LEAST = 128 << 10
+_LEAST = 256 << 10
 _MOST = 2 << 20
 """Bytes of a piece that goes past the cache. The memory that it goes from is kept: so much for each file."""
 
@@ -26,30 +26,43 @@ class PastCache:
         self._memory: mmap.mmap | None = None
 
     def write(self, fd: int, size: int, lines: memoryview) -> int:
-        """Writes the beginning of `lines` to the end of a file of so many bytes; returns how many. Raises OSError.
+        """Writes the beginning of `lines` to the end of a file of so many bytes; returns how many.
 
-        `fd` appends. A file system that has no such way is written to as any other from then on.
+        `fd` appends. A file system that has no such way is written to as any other from then on. Raises OSError, unless
+        something was written before.
         """
         if not self._wanted or not _LEAST <= len(lines) <= _MOST:
             return os.write(fd, lines)
-        if size % _BLOCK:
-            return os.write(fd, lines[: _BLOCK - size % _BLOCK])
+        head = -size % _BLOCK
+        end = head + (len(lines) - head) // _BLOCK * _BLOCK
+        done = 0
         try:
-            return self._write_past(fd, lines[: len(lines) // _BLOCK * _BLOCK])
-        except OSError as error:
-            if error.errno != errno.EINVAL:
+            for part in (lines[:head], lines[head:end], lines[end:]):
+                put = self._write_past if len(part) >= _BLOCK else os.write
+                if part:
+                    written = put(fd, part)
+                    done += written
+                    if written < len(part):
+                        break
+        except OSError:
+            if not done:
                 raise
-            self._wanted = False
-            self._memory = None
-            return os.write(fd, lines)
+        return done
 
     def _write_past(self, fd: int, blocks: memoryview) -> int:
         if self._memory is None:
             self._memory = mmap.mmap(-1, _MOST)
         self._memory[: len(blocks)] = blocks
         usual = fcntl.fcntl(fd, fcntl.F_GETFL)
-        fcntl.fcntl(fd, fcntl.F_SETFL, usual | os.O_DIRECT)
         try:
-            return os.write(fd, memoryview(self._memory)[: len(blocks)])
-        finally:
-            fcntl.fcntl(fd, fcntl.F_SETFL, usual)
+            fcntl.fcntl(fd, fcntl.F_SETFL, usual | os.O_DIRECT)
+            try:
+                return os.write(fd, memoryview(self._memory)[: len(blocks)])
+            finally:
+                fcntl.fcntl(fd, fcntl.F_SETFL, usual)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            self._wanted = False
+            self._memory = None
+            return os.write(fd, blocks)
