@@ -65,6 +65,9 @@ fleet: .venv/core.stamp .venv/dev.stamp ## What 10,000 hosts cost by the last fu
 bench-floors: .venv/core.stamp ## Measure ways to receive, which move the floor (as root)
 	@$(BIN)/python benchmarks/floors.py $(ARGS)
 
+bench-reach: .venv/core.stamp ## Measure how many connections show both ends, against what the peers saw (as root)
+	@$(BIN)/python benchmarks/reach.py $(ARGS)
+
 showdown: .venv/core.stamp .venv/dev.stamp ## Measure tsauditd, auditd, laurel and others under the same work (as root)
 	@PYTHONPATH=benchmarks $(BIN)/python -m showdown $(ARGS)
 
@@ -122,4 +125,4 @@ clean: ## Remove what was built
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable . >&2
 	@touch $@
 
-.PHONY: help run test build lint bench-convert bench-instructions bench-live bench-sessions bench-rules showdown fleet bench-floors bench-storms wheel deb rpm try-deb try-rpm try-systemd format lock clean
+.PHONY: help run test build lint bench-convert bench-instructions bench-live bench-sessions bench-rules showdown fleet bench-floors bench-storms bench-reach wheel deb rpm try-deb try-rpm try-systemd format lock clean

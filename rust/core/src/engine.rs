@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::assemble::{Assembler, Event, Source};
-use crate::ecs::{Host, Renderer};
+use crate::ecs::{Host, OpenLine, Renderer};
+use crate::endpoint::flow::Flow;
 use crate::endpoint::{Endpoints, Shares};
 use crate::line::{Line, line, lines_within};
 use crate::packet::{Packet, packet};
@@ -288,6 +289,16 @@ impl Engine {
         next
     }
 
+    /// There is more to be read than was read at once: writes what does not depend on it, of the lines that wait.
+    pub fn hurry(&mut self) {
+        if self.out.is_empty() {
+            self.timeline.clear();
+        }
+        while let Some((flow, line)) = self.endpoints.decided(self.system.as_mut()) {
+            self.write_line(line, &flow);
+        }
+    }
+
     /// Ends the input: everything open is written.
     pub fn flush(&mut self) {
         self.end_file();
@@ -389,7 +400,8 @@ impl Engine {
         if self.out.is_empty() {
             self.timeline.clear(); // the lines that it is of have been taken away
         }
-        for event in self.done.drain(..) {
+        let mut done = std::mem::take(&mut self.done);
+        for event in done.drain(..) {
             let time = event.stamp.time();
             let wanted = self.settings.since.is_none_or(|since| time >= since)
                 && self.settings.until.is_none_or(|until| time < until);
@@ -413,20 +425,21 @@ impl Engine {
                 let mut timeline = written.timeline;
                 if let Some((wait, line)) = written.waits {
                     timeline = false;
-                    if let Some((flow, oldest)) = self.endpoints.keep(*wait, line) {
-                        timeline = oldest.timeline;
-                        oldest.write(&mut self.out, &flow);
-                    }
+                    self.endpoints.keep(*wait, line);
                 }
                 if timeline && self.settings.timelines {
                     let renderer = &self.renderer;
                     renderer.write_for_timelines(&self.out, start, &mut self.timeline);
+                }
+                while let Some((flow, oldest)) = self.endpoints.crowded_out() {
+                    self.write_line(oldest, &flow);
                 }
             } else {
                 self.counters.skipped += 1;
             }
             self.assembler.recycle(event);
         }
+        self.done = done;
     }
 
     /// Writes the lines whose ends are known by now, or will not be.
@@ -435,13 +448,17 @@ impl Engine {
             self.timeline.clear();
         }
         while let Some((flow, line)) = self.endpoints.over(now, self.system.as_mut()) {
-            let start = self.out.len();
-            let timeline = line.timeline;
-            line.write(&mut self.out, &flow);
-            if timeline && self.settings.timelines {
-                let line = self.out.get(start..).unwrap_or_default();
-                self.timeline.extend_from_slice(line);
-            }
+            self.write_line(line, &flow);
+        }
+    }
+
+    fn write_line(&mut self, line: OpenLine, flow: &Flow) {
+        let start = self.out.len();
+        let timeline = line.timeline;
+        line.write(&mut self.out, flow);
+        if timeline && self.settings.timelines {
+            let line = self.out.get(start..).unwrap_or_default();
+            self.timeline.extend_from_slice(line);
         }
     }
 

@@ -357,6 +357,7 @@ impl Reader {
             match found {
                 Found::Full => {
                     drained += SLOTS;
+                    self.engine.hurry();
                     if self.engine.output().len() >= BATCH_BYTES {
                         self.deliver(now);
                     }
@@ -389,7 +390,7 @@ impl Reader {
             } else {
                 self.deliver(now);
                 let next = due.into_iter().chain(self.engine.endpoints().next()).min();
-                self.sleep(next.map(|next| next.saturating_sub(now)));
+                self.sleep(now, next.map(|next| next.saturating_sub(now)));
             }
         }
     }
@@ -419,9 +420,10 @@ impl Reader {
             engine.endpoints().missed();
         }
         // In this order: what was destroyed, then that no record is on its way, then the records themselves.
-        if !engine.endpoints().wants_settling() || !self.broadcast.all_sent() {
+        if !engine.endpoints().wants_settling(now) || !self.broadcast.all_sent() {
             return 0;
         }
+        engine.endpoints().mark();
         match self.receive(now) {
             Found::Some(count) => {
                 self.engine.endpoints().settle();
@@ -433,11 +435,11 @@ impl Reader {
     }
 
     /// Sleeps until a packet comes, the engine wants its tick, or the bell rings.
-    fn sleep(&mut self, timeout_ms: Option<u64>) {
+    fn sleep(&mut self, now: u64, timeout_ms: Option<u64>) {
         let mut timeout = timeout_ms.map_or(-1, |left| i32::try_from(left).unwrap_or(i32::MAX));
         let (packets, bell) = (self.socket.as_fd(), self.shared.wake.as_fd());
         let endpoints = self.engine.endpoints();
-        if endpoints.wants_settling() {
+        if endpoints.wants_settling(now) {
             timeout = 1; // kauditd was at work
         }
         // A ring that fills is emptied by the look that follows.
@@ -632,6 +634,12 @@ impl Reader {
             }
         }
         self.own(self.now());
+        if self.broadcast.all_sent() {
+            self.engine.endpoints().mark();
+            if let Found::Some(_) = self.receive(self.now()) {
+                self.engine.endpoints().settle();
+            }
+        }
         self.engine.flush();
         let farewell = self.shared.take_farewell();
         if !farewell.is_empty() {

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{
     AtomicU64,
-    Ordering::{Acquire, Release},
+    Ordering::{Acquire, SeqCst},
 };
 
 use tsauditd_core::endpoint::sample::{
@@ -22,8 +22,13 @@ use crate::system::{check, epoch_of_monotonic, monotonic_ns};
 const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 /// Processors whose samples are read; a list as in "0-3,8".
 const PROCESSORS: &str = "/sys/devices/system/cpu/online";
-/// A ring, in bytes: a power of two pages. Some 3,500 samples; perf_event_mlock_kb is 516 by default.
-const RING: usize = 512 << 10;
+/// A ring, in bytes: a power of two pages, of some 3,500 samples at least. So much each process may lock in any case
+/// (perf_event_mlock_kb is 516 by default); more is taken where there are few processors and it is allowed.
+const LEAST_RING: usize = 512 << 10;
+const MOST_RING: usize = 2 << 20;
+const ALL_RINGS: usize = 8 << 20;
+/// More than a sample takes.
+const ROOM: usize = 1 << 10;
 /// How often it is looked whether there are other processors, in milliseconds.
 const RECHECK_MS: u64 = 1_000;
 
@@ -102,9 +107,14 @@ impl Tracepoints {
         // SAFETY: epoll_create1 takes no pointers; a descriptor that it returns is new and ours alone.
         let epoll =
             unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) };
-        let rings = (list(&processors).into_iter())
-            .map(|processor| Ring::open(processor, [states, returns], epoll.as_fd()))
-            .collect::<io::Result<_>>()?;
+        let all = list(&processors);
+        let rings = |size| {
+            (all.iter())
+                .map(|processor| Ring::open(*processor, [states, returns], epoll.as_fd(), size))
+                .collect::<io::Result<Vec<_>>>()
+        };
+        let share = (ALL_RINGS / all.len().max(1)).clamp(LEAST_RING, MOST_RING);
+        let rings = rings(1 << share.ilog2()).or_else(|_| rings(LEAST_RING))?;
         Ok(Self {
             rings,
             epoll,
@@ -144,13 +154,7 @@ impl Tracepoints {
         let until = monotonic_ns().wrapping_add(epoch);
         let mut whole = true;
         for ring in rings {
-            ring.read(|kind, body| {
-                if kind == SAMPLE {
-                    samples.extend(sample(body, *states, *returns, epoch));
-                } else if LOST.contains(&kind) {
-                    whole = false;
-                }
-            });
+            whole &= ring.read(|body| samples.extend(sample(body, *states, *returns, epoch)));
         }
         samples.sort_by_key(|sample| sample.time);
         let ripe = samples.partition_point(|sample| sample.time <= until);
@@ -191,6 +195,8 @@ fn list(text: &str) -> Vec<libc::c_int> {
 struct Ring {
     memory: NonNull<u8>,
     page: usize,
+    /// How large it is, in bytes.
+    size: usize,
     /// The descriptors that keep the tracepoints open; the first is the ring's.
     files: Vec<File>,
     /// A record that the ring's end cuts in two.
@@ -205,9 +211,10 @@ impl Ring {
         processor: libc::c_int,
         tracepoints: [u16; 2],
         epoll: BorrowedFd<'_>,
+        size: usize,
     ) -> io::Result<Self> {
         let files = tracepoints
-            .map(|number| event(processor, number))
+            .map(|number| event(processor, number, size))
             .into_iter()
             .collect::<io::Result<Vec<_>>>()?;
         let first = files[0].as_raw_fd();
@@ -217,7 +224,7 @@ impl Ring {
         let memory = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
-                page + RING,
+                page + size,
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_SHARED,
                 first,
@@ -230,6 +237,7 @@ impl Ring {
         let ring = Self {
             memory: NonNull::new(memory.cast()).ok_or(Error::from_raw_os_error(libc::ENOMEM))?,
             page,
+            size,
             files,
             whole: Vec::new(),
         };
@@ -265,54 +273,64 @@ impl Ring {
         self.counter(HEAD).load(Acquire) == self.counter(TAIL).load(Acquire)
     }
 
-    /// Gives the type and the body of each record to `take`.
-    fn read(&mut self, mut take: impl FnMut(u32, &[u8])) {
+    /// Gives the body of each sample to `take`. False when some may have been lost.
+    ///
+    /// The kernel tells of a loss only before the next sample that it has room for, which is too late: what was read in
+    /// between would seem whole. But it loses none while there is room for one.
+    fn read(&mut self, mut take: impl FnMut(&[u8])) -> bool {
         let head = self.counter(HEAD).load(Acquire);
-        let mut tail = self.counter(TAIL).load(Acquire);
-        // SAFETY: the mapping has RING bytes behind its first page. The kernel does not write between tail and head, and
+        let first = self.counter(TAIL).load(Acquire);
+        let mut tail = first;
+        let mut is_whole = true;
+        // SAFETY: the mapping has `size` bytes behind its first page. The kernel does not write between tail and head, and
         // nothing is read but that.
         let data = unsafe {
-            std::slice::from_raw_parts(self.memory.add(self.page).as_ptr().cast_const(), RING)
+            std::slice::from_raw_parts(self.memory.add(self.page).as_ptr().cast_const(), self.size)
         };
         let mut whole = std::mem::take(&mut self.whole);
         while tail < head {
-            let at = tail as usize % RING;
+            let at = tail as usize % self.size;
             // Records are aligned to 8 bytes, so that a header is never cut.
             let Some(header) = data.get(at..at + 8) else {
                 break;
             };
             let kind = u32::from_ne_bytes([header[0], header[1], header[2], header[3]]);
-            let size = usize::from(u16::from_ne_bytes([header[6], header[7]]));
-            if size < 8 || size as u64 > head - tail {
+            let length = usize::from(u16::from_ne_bytes([header[6], header[7]]));
+            if length < 8 || length as u64 > head - tail {
                 break;
             }
-            let record = match data.get(at..at + size) {
+            let record = match data.get(at..at + length) {
                 Some(record) => record,
                 None => {
                     whole.clear();
                     whole.extend_from_slice(&data[at..]);
-                    whole.extend_from_slice(&data[..at + size - RING]);
+                    whole.extend_from_slice(&data[..at + length - self.size]);
                     &whole
                 }
             };
-            take(kind, &record[8..]);
-            tail += size as u64;
+            if kind == SAMPLE {
+                take(&record[8..]);
+            }
+            is_whole &= !LOST.contains(&kind);
+            tail += length as u64;
         }
         self.whole = whole;
         // Whatever could not be read is passed over.
-        self.counter(TAIL).store(head, Release);
+        self.counter(TAIL).store(head, SeqCst);
+        let most = self.counter(HEAD).load(SeqCst).wrapping_sub(first);
+        is_whole && most < (self.size - ROOM) as u64
     }
 }
 
 impl Drop for Ring {
     fn drop(&mut self) {
         // SAFETY: the mapping was made with this length, and nothing refers to it any more.
-        unsafe { libc::munmap(self.memory.as_ptr().cast(), self.page + RING) };
+        unsafe { libc::munmap(self.memory.as_ptr().cast(), self.page + self.size) };
     }
 }
 
 /// Opens a tracepoint on a processor, for all processes, not yet running.
-fn event(processor: libc::c_int, number: u16) -> io::Result<File> {
+fn event(processor: libc::c_int, number: u16, ring: usize) -> io::Result<File> {
     let attributes = Attributes {
         kind: TRACEPOINT,
         size: size_of::<Attributes>() as u32,
@@ -320,7 +338,7 @@ fn event(processor: libc::c_int, number: u16) -> io::Result<File> {
         sample_period: 1,
         sample_type: SAMPLE_TYPE,
         sample_regs_user: REGISTERS,
-        wakeup_watermark: RING as u32 / 2,
+        wakeup_watermark: ring as u32 / 2,
         flags: FLAGS | 1, // `disabled`
         clockid: libc::CLOCK_MONOTONIC,
         ..Attributes::default()

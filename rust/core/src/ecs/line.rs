@@ -35,6 +35,12 @@ impl OpenLine {
         }
     }
 
+    /// The bytes that it holds, but for a few of its own.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.text.capacity()
+    }
+
     /// Writes it whole.
     pub fn write(mut self, out: &mut Vec<u8>, flow: &Flow) {
         let extra = self.extra.moved(0, out.len());

@@ -30,7 +30,7 @@ use crate::decode::argv::Arguments;
 use crate::ecs::again::{Line, Lines, Mark, Marks, Who};
 use crate::ecs::memo::Section;
 use crate::ecs::pen::Recall;
-use crate::endpoint::waiting::Wait;
+use crate::endpoint::wait::Wait;
 use crate::endpoint::{Answer, Endpoints};
 use crate::event::{Opened, View};
 use crate::fields::name;

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use crate::endpoint::call::{Call, Role, is_attempt};
 use crate::endpoint::flow::{End, Flow, Origin, TCP};
 use crate::endpoint::sample::Sample;
-use crate::endpoint::trace::{Claim, Trace};
-use crate::endpoint::waiting::flow;
+use crate::endpoint::trace::{Claim, Ticket, Trace};
+use crate::endpoint::wait::flow;
 use crate::endpoint::{Endpoints, ask};
 use crate::record::header;
 use crate::system::{Socket, System};
@@ -26,7 +26,7 @@ pub enum Early {
         /// The other end.
         peer: SocketAddr,
         /// See [`Claim::Found`].
-        by_order: bool,
+        by_order: Option<Ticket>,
     },
 }
 
@@ -100,8 +100,8 @@ impl Endpoints {
 
     /// They do not any more.
     pub fn end_trace(&mut self) {
+        self.waiting.decide_order(|_| Some(false));
         self.trace = None;
-        self.waiting.doubt_order();
     }
 
     /// Whether they do.
@@ -121,8 +121,8 @@ impl Endpoints {
     pub fn uncertain(&mut self, time: u64) {
         if let Some(trace) = &mut self.trace {
             trace.begin(nanoseconds(time));
+            (self.waiting).decide_order(|ticket| trace.holds(ticket).or(Some(false)));
         }
-        self.waiting.doubt_order();
     }
 
     /// The rules are other ones now. `time`: milliseconds since the epoch.
@@ -132,15 +132,15 @@ impl Endpoints {
         }
     }
 
-    /// The connection that the tracepoints tell, and whether only the order of calls tells it.
+    /// The connection that the tracepoints tell, and what it stands on if the order of calls tells it.
     pub(super) fn traced(
         &mut self,
         call: &Call,
         early: Option<Early>,
         near: End,
         far: End,
-    ) -> Option<(Flow, bool)> {
-        let (local, peer, by_order) = match (call.role, early, far.whole(), near.port) {
+    ) -> Option<(Flow, Option<Ticket>)> {
+        let (local, peer, by_order) = match (call.role, early, far.whole()) {
             (
                 Role::Connect,
                 Some(Early::Traced {
@@ -148,11 +148,11 @@ impl Endpoints {
                     peer,
                     by_order,
                 }),
-                ..,
+                _,
             ) => (local, peer, by_order),
-            (Role::Accept, _, Some(peer), Some(port)) => {
-                let local = self.trace.as_mut()?.accepted(peer, port)?;
-                (local, peer, false)
+            (Role::Accept, _, Some(peer)) => {
+                let local = self.trace.as_mut()?.accepted(peer, near)?;
+                (local, peer, None)
             }
             _ => return None,
         };

@@ -10,11 +10,13 @@ pub mod call;
 pub mod destroyed;
 mod early;
 pub mod flow;
+mod groups;
 pub mod kept;
 mod late;
 mod recent;
 pub mod sample;
 pub mod trace;
+pub mod wait;
 pub mod waiting;
 
 use std::collections::VecDeque;
@@ -23,10 +25,11 @@ use std::net::SocketAddr;
 use crate::endpoint::address::{Address, address};
 use crate::endpoint::call::{Call, Calls, Role, is_attempt};
 use crate::endpoint::early::Early;
-use crate::endpoint::flow::{End, Flow, Origin};
+use crate::endpoint::flow::{End, Flow, Origin, TCP};
 use crate::endpoint::kept::Kept;
 use crate::endpoint::trace::Trace;
-use crate::endpoint::waiting::{PATIENCE, Wait, Waiting, flow};
+use crate::endpoint::wait::{Wait, flow};
+use crate::endpoint::waiting::{PATIENCE, Waiting};
 use crate::event::View;
 use crate::record::Stamp;
 use crate::system::{Ask, Socket, System};
@@ -155,11 +158,13 @@ impl Endpoints {
         let mut may_be_near = near;
         let since = stamp.time();
         let mut listener = None;
+        let mut is_traced = true;
         if role == Role::Accept
             && system.sees_sockets()
             && let Some((socket, held)) = self.listener(call, since, system)
         {
             may_be_near = socket.local.into();
+            is_traced = matches!(socket.protocol, TCP | 0); // MPTCP's number has no place there
             if held {
                 near = may_be_near;
                 listener = Some(socket.cookie);
@@ -174,30 +179,34 @@ impl Endpoints {
             near,
             found: None,
             otherwise,
-            by_order: false,
+            by_order: None,
             listener,
             fragile: !role.opens(),
             matched: false,
             is_gone: false,
             group: None,
             ambiguous: !role.opens(),
+            number: 0,
             kept: self.now,
             until: self.now + PATIENCE,
         };
-        if listener.is_some() && near.whole().is_some() && far.whole().is_some() {
-            return Answer::Wait(Box::new(Wait {
-                found: Some(otherwise),
-                ..wait
-            }));
-        }
         let early = match self.early.iter().position(|(early, _)| *early == stamp) {
             Some(at) => self.early.remove(at).map(|(_, early)| early),
             None => None,
         };
-        let traced = self.traced(call, early, may_be_near, far);
-        if let Some((flow, false)) = traced {
+        let traced = (is_traced.then(|| self.traced(call, early, may_be_near, far))).flatten();
+        let is_listener_s = listener.is_some() && near.whole().is_some() && far.whole().is_some();
+        if let Some((traced, None)) = traced {
+            // What the listening socket said needs no proof then.
+            let flow = if is_listener_s { otherwise } else { traced };
             self.kept.flow(place, flow, self.now);
             return Answer::Flow(flow);
+        }
+        if is_listener_s {
+            return Answer::Wait(Box::new(Wait {
+                found: Some(otherwise),
+                ..wait
+            }));
         }
         let nothing = otherwise.source == End::default() && otherwise.destination == End::default();
         if traced.is_none() && !system.sees_sockets() {
@@ -258,7 +267,7 @@ impl Endpoints {
             read,
             found,
             otherwise,
-            by_order: traced.is_some(),
+            by_order: traced.and_then(|(_, ticket)| ticket),
             ..wait
         }))
     }

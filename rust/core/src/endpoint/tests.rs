@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use crate::endpoint::destroyed::tests::datagram;
+use crate::endpoint::waiting::PATIENCE;
 use crate::engine::{Engine, Settings};
 use crate::system::{Ask, Socket, System};
 
@@ -120,8 +121,15 @@ fn gone(engine: &mut Engine, local: &str, peer: &str, idle: u32, segments: u32) 
     engine.endpoints().settle();
 }
 
-/// What the lines say in the end: who knew it, and the source.
+/// What the lines say once all that had happened was read: who knew it, and the source.
 fn said(engine: &mut Engine) -> Vec<(String, Option<String>)> {
+    engine.endpoints().mark();
+    engine.endpoints().settle();
+    lines(engine)
+}
+
+/// What the lines say in the end.
+fn lines(engine: &mut Engine) -> Vec<(String, Option<String>)> {
     engine.flush();
     let lines = std::mem::take(engine.output());
     let mut said: Vec<_> = (lines.split(|byte| *byte == b'\n'))
@@ -163,6 +171,27 @@ fn a_socket_that_is_there_is_looked_at() {
         said(&mut engine),
         [("pidfd".into(), Some("127.0.0.1:4000".into()))]
     );
+}
+
+#[test]
+fn what_a_look_told_counts_once_all_that_had_happened_was_read() {
+    let mut engine = engine(Some(("127.0.0.1:4000", Some(SERVER))));
+    engine.endpoints().mark();
+    event(&mut engine, 1, CONNECT, 0, 3, 7, SERVER);
+    engine.endpoints().settle();
+    engine.tick(PATIENCE);
+    assert!(engine.output().is_empty(), "it came after the mark");
+    engine.endpoints().mark();
+    assert!(engine.endpoints().wants_settling(2 * PATIENCE));
+    engine.tick(2 * PATIENCE);
+    assert!(engine.output().is_empty());
+    engine.endpoints().settle();
+    engine.tick(3 * PATIENCE);
+    let found = ("pidfd".into(), Some("127.0.0.1:4000".into()));
+    assert_eq!(lines(&mut engine), [found]);
+    event(&mut engine, 2, CONNECT, 0, 3, 7, SERVER);
+    engine.tick(100 * PATIENCE);
+    assert_eq!(lines(&mut engine), [unknown()], "it was never settled");
 }
 
 #[test]

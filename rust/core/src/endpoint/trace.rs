@@ -10,12 +10,16 @@
 //! (`syscall_exit_work`, include/linux/entry-common.h): a call that has begun and not returned is the record's if no
 //! other is.
 
+mod taken;
+
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use crate::endpoint::call::{Call, is_attempt};
+use crate::endpoint::flow::End;
 use crate::endpoint::recent::Recent;
 use crate::endpoint::sample::{NO_ARGUMENTS, Sample, What};
+use crate::endpoint::trace::taken::Taken;
 
 /// Calls kept that no event has claimed, and threads within a call.
 const MOST: usize = 8_192;
@@ -58,8 +62,10 @@ struct Done {
 #[derive(Debug, Default)]
 struct Alike {
     calls: VecDeque<Done>,
-    /// A call may have gone by without an event, so that their order does not tell which is whose.
+    /// A call may have gone by without an event.
     uneven: bool,
+    /// What the events stand on that have their call by order, since they and the calls were last even.
+    ticket: Option<Ticket>,
     /// Events that were here before their call had returned, and the time of the last.
     owed: u32,
     owed_at: u64,
@@ -78,9 +84,26 @@ pub enum Claim {
         local: Option<SocketAddr>,
         /// The other end.
         peer: SocketAddr,
-        /// It was one of several calls alike, told by their order: true only if no event was lost.
-        by_order: bool,
+        /// It was one of several calls alike, told by their order: true only if each of them has its event. See
+        /// [`Trace::holds`].
+        by_order: Option<Ticket>,
     },
+}
+
+/// Events that were told by the order of calls and stand or fall together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    number: u64,
+    /// Every call has its event, by the rules: they are right as well if no event was lost.
+    even: bool,
+}
+
+impl Ticket {
+    /// Whether it holds if no event was lost.
+    #[must_use]
+    pub fn is_even(&self) -> bool {
+        self.even
+    }
 }
 
 /// All that the tracepoints have told.
@@ -95,12 +118,15 @@ pub struct Trace {
     calls: HashMap<Key, Alike>,
     /// Calls by age.
     order: VecDeque<(Key, u64)>,
-    /// Own ends of connections taken, by the other end and the own port; none if there were two.
-    taken: Recent<(SocketAddr, u16), Option<SocketAddr>>,
+    /// Connections taken that no event has claimed.
+    taken: Taken,
     /// Of calls until then not all is known, in nanoseconds since the epoch.
     blind_until: u64,
     /// Calls until then may lack their event.
     uneven_until: u64,
+    /// The number of the next ticket, and which of the last ones hold.
+    next_ticket: u64,
+    verdicts: Recent<u64, bool>,
 }
 
 impl Trace {
@@ -109,6 +135,8 @@ impl Trace {
         *self = Self {
             blind_until: time,
             uneven_until: time + UNEVEN,
+            next_ticket: self.next_ticket,
+            verdicts: std::mem::take(&mut self.verdicts),
             ..Self::default()
         };
     }
@@ -116,9 +144,6 @@ impl Trace {
     /// Which calls have events changes about now, `time` in nanoseconds since the epoch.
     pub fn unsettle(&mut self, time: u64) {
         self.uneven_until = time + UNEVEN;
-        for alike in self.calls.values_mut() {
-            alike.uneven = true;
-        }
     }
 
     /// Takes in a sample. They come in order of time.
@@ -137,7 +162,7 @@ impl Trace {
                     begun.local = Some(local);
                 }
             }
-            What::Taken { local, peer } => self.took(local, peer),
+            What::Taken { local, peer } => self.taken.add(local, peer),
             What::Returned(result) => self.returned(sample, result),
         }
     }
@@ -201,7 +226,8 @@ impl Trace {
             alike.owed -= 1;
             return;
         }
-        alike.uneven |= begun.map_or(time, |(_, begun)| begun.time) <= self.uneven_until;
+        let began = begun.map_or(time, |(_, begun)| begun.time);
+        alike.uneven |= began <= self.uneven_until && self.uneven_until < time;
         alike.calls.push_back(Done { time, begun });
         self.order.push_back((key, time));
     }
@@ -216,6 +242,7 @@ impl Trace {
         };
         while (alike.calls.front()).is_some_and(|call| call.time <= time) {
             alike.calls.pop_front();
+            decide(&mut self.verdicts, alike, false);
             self.blind_until = self.blind_until.max(time);
         }
         if alike.calls.is_empty() {
@@ -223,24 +250,25 @@ impl Trace {
         }
     }
 
-    fn took(&mut self, local: SocketAddr, peer: SocketAddr) {
-        let place = (peer, local.port());
-        let known = self.taken.get(&place);
-        let local = known
-            .is_none_or(|known| *known == Some(local))
-            .then_some(local);
-        self.taken.insert(place, local);
+    /// The own end of an accepted connection, once, if there was but one that `near` admits.
+    pub fn accepted(&mut self, peer: SocketAddr, near: End) -> Option<SocketAddr> {
+        self.taken.take(peer, near)
     }
 
-    /// The own end of an accepted connection, once.
-    pub fn accepted(&mut self, peer: SocketAddr, port: u16) -> Option<SocketAddr> {
-        self.taken.remove(&(peer, port))?
+    /// Whether what was told by the order of calls is right; `None` while that is open.
+    ///
+    /// No event is without its call. So once no call alike is left over, each has its event, and all of them had their
+    /// own: those come in the order of the calls. Once one is left over that is older than the last event, an event was
+    /// missing, and which one is not known.
+    #[must_use]
+    pub fn holds(&self, ticket: Ticket) -> Option<bool> {
+        self.verdicts.get(&ticket.number).copied()
     }
 
     /// Which connection the call of a record began. `stamp`: the record's time in milliseconds since the epoch.
     ///
-    /// The only call alike since then is the event's. Of several the oldest is, where each has its event; calls of one
-    /// process on one descriptor come one after another, and so do their records.
+    /// The only call alike since then is the event's. Of several the oldest is, if each has its event ([`Self::holds`]);
+    /// calls of one process on one descriptor come one after another, and so do their records.
     pub fn claim(&mut self, call: &Call, stamp: u64) -> Claim {
         let since = stamp.saturating_mul(1_000_000);
         if since <= self.blind_until {
@@ -262,10 +290,13 @@ impl Trace {
             })
             .collect();
         let alike = self.calls.entry(key).or_default();
-        while alike.calls.front().is_some_and(|call| is_early(call.time)) {
+        while let Some(early) = alike.calls.front().filter(|call| is_early(call.time)) {
+            alike.uneven |= early.time > self.uneven_until;
             alike.calls.pop_front();
-            alike.uneven = true;
+            decide(&mut self.verdicts, alike, false);
         }
+        // What was without an event only because of that is gone by then.
+        let is_even = !alike.uneven && since > self.uneven_until + SLACK;
         if alike.owed > 0 && alike.owed_at + OWED < since {
             alike.owed = 0;
         }
@@ -279,8 +310,9 @@ impl Trace {
                 let found = Claim::Found {
                     local: begun.local,
                     peer: begun.peer,
-                    by_order: false,
+                    by_order: None,
                 };
+                decide(&mut self.verdicts, alike, true);
                 self.calls.remove(&key);
                 return found;
             }
@@ -297,21 +329,44 @@ impl Trace {
         }
         if !is_several {
             alike.uneven = false;
-        } else if alike.uneven {
-            return Claim::Unknown;
+            decide(&mut self.verdicts, alike, true);
         }
         match done.begun {
             None if is_several => Claim::Unknown,
             None => Claim::Other,
             Some((socket, then)) => {
                 let now = (self.begun.get(&socket)).filter(|now| now.time == then.time);
+                let next = &mut self.next_ticket;
+                let ticket = is_several.then(|| alike.ticket(next, is_even));
                 Claim::Found {
                     local: now.unwrap_or(&then).local,
                     peer: then.peer,
-                    by_order: is_several,
+                    by_order: ticket,
                 }
             }
         }
+    }
+}
+
+impl Alike {
+    /// What an event stands on that is told by order.
+    fn ticket(&mut self, next: &mut u64, is_even: bool) -> Ticket {
+        let ticket = self.ticket.get_or_insert_with(|| {
+            *next += 1;
+            Ticket {
+                number: *next,
+                even: true,
+            }
+        });
+        ticket.even &= is_even;
+        *ticket
+    }
+}
+
+/// Says whether the events told by order until now are right.
+fn decide(verdicts: &mut Recent<u64, bool>, alike: &mut Alike, holds: bool) {
+    if let Some(ticket) = alike.ticket.take() {
+        verdicts.insert(ticket.number, holds);
     }
 }
 

@@ -1,11 +1,10 @@
 //! Lines that wait a few milliseconds for the end that their record does not hold.
 //!
 //! A descriptor may be another socket by the time that it is looked at: closed, and opened again for the next
-//! connection to the same place. So what was found there counts only when no later event of that descriptor has come
-//! by [`PATIENCE`] after; the kernel hands records over within that time. What was not found may still be told by the
-//! kernel's broadcast of destroyed sockets. That counts only when it can be one event's alone: it is looked at when
-//! everything that the kernel had to say has been read ([`Waiting::settle`]), so that an event which it could
-//! belong to as well would be here.
+//! connection to the same place. So what was found there counts only when everything that had happened by then has been
+//! read ([`Waiting::settle`]) and no later event of that descriptor was there. What was not found may still be told by
+//! the kernel's broadcast of destroyed sockets, when it can be one event's alone: an event which it could belong to as
+//! well would be here by then.
 
 use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -14,77 +13,31 @@ use crate::ecs::OpenLine;
 use crate::endpoint::call::{Call, Role};
 use crate::endpoint::destroyed::Destroyed;
 use crate::endpoint::flow::{End, Flow, Origin};
+use crate::endpoint::groups::Groups;
+use crate::endpoint::trace::Ticket;
+use crate::endpoint::wait::{Gone, Wait, admits, joined, may_match};
 
 /// How long a line waits, in milliseconds.
 pub const PATIENCE: u64 = 20;
-/// Lines that may wait, destroyed sockets not looked at, and ends that are known (twice that).
+/// Lines that may wait, and their bytes; destroyed sockets not looked at, and ends that are known (twice that).
 const MOST_LINES: usize = 4_096;
+const MOST_BYTES: usize = 16 << 20;
 const MOST_GONE: usize = 4_096;
 const MOST_KNOWN: usize = 8_192;
 /// Events remembered that are out without their end, and for how long, in milliseconds.
 const MOST_MISSED: usize = 512;
 const LATE: u64 = 10_000;
-/// How long a connection may take to be made after a call that did not wait for it, in milliseconds.
-const SLOW: u64 = 1_000;
-/// What the clocks of records and of the kernel's timers may be apart: two ticks at HZ=100, in milliseconds.
-const TICKS: u64 = 20;
-
-/// An event that waits.
-#[derive(Debug, Clone)]
-pub struct Wait {
-    /// The call.
-    pub call: Call,
-    /// When it was called, and when its record was read, in milliseconds since the epoch.
-    pub called: u64,
-    /// See `called`.
-    pub read: u64,
-    /// The far end by the record.
-    pub remote: Option<SocketAddr>,
-    /// What is known of the near end beforehand: of an accepted socket the port that is listened on.
-    pub near: End,
-    /// What the process's socket said, as the flow that it would be.
-    pub found: Option<Flow>,
-    /// What is written when nobody knows more.
-    pub otherwise: Flow,
-    /// What was found was told by the order of calls.
-    pub by_order: bool,
-    /// The listening socket (SO_COOKIE) whose address this goes by: it counts if that socket still listens in the end.
-    pub listener: Option<u64>,
-    /// A later event of the same kind on the descriptor leaves open whose socket was found.
-    pub fragile: bool,
-    /// It was found among the destroyed sockets.
-    pub matched: bool,
-    /// What was found is destroyed by now.
-    pub is_gone: bool,
-    /// The events that it shares destroyed sockets with.
-    pub group: Option<usize>,
-    /// No destroyed socket can be told to be its.
-    pub ambiguous: bool,
-    /// Since when it waits, and until when, by the clock of the engine.
-    pub kept: u64,
-    /// See `kept`.
-    pub until: u64,
-}
-
-impl Wait {
-    fn goes_by_listener(&self) -> bool {
-        self.found.unwrap_or(self.otherwise).origin == Some(Origin::Listener)
-    }
-}
-
-#[derive(Debug)]
-struct Gone {
-    socket: Destroyed,
-    /// When its end was read, in milliseconds since the epoch.
-    at: u64,
-    /// Until when its event may still come, by the clock of the engine.
-    until: u64,
-}
 
 /// All that wait.
 #[derive(Debug, Default)]
 pub struct Waiting {
     lines: VecDeque<(Wait, OpenLine)>,
+    bytes: usize,
+    /// Lines that ever waited; those of them when it was last found out that no record was on its way; and those of
+    /// which is known that whatever had happened when they came was read.
+    number: u64,
+    marked: u64,
+    settled: u64,
     /// Events that are out without their end: a destroyed socket that comes late may still be theirs.
     missed: VecDeque<Wait>,
     /// Destroyed sockets that were not looked at yet.
@@ -101,7 +54,10 @@ impl Waiting {
         for (wait, _) in &mut self.lines {
             // What a listening socket or the order of calls says does not come from this descriptor.
             let by_look = (wait.found).is_some_and(|flow| flow.origin != Some(Origin::Listener));
-            if (wait.call.pid, wait.call.fd) != (call.pid, call.fd) || !by_look || wait.by_order {
+            if (wait.call.pid, wait.call.fd) != (call.pid, call.fd)
+                || !by_look
+                || wait.by_order.is_some()
+            {
                 continue;
             }
             let reopened = match call.role {
@@ -117,38 +73,38 @@ impl Waiting {
         }
     }
 
-    /// The next line is over later.
-    pub fn put_off(&mut self, until: u64) {
-        if let Some((wait, _)) = self.lines.front_mut() {
-            wait.until = until;
-        }
-    }
-
-    /// The order of calls tells nothing.
-    pub fn doubt_order(&mut self) {
+    /// Decides what the order of calls told: `holds` says whether a ticket does, `None` leaves it open.
+    pub fn decide_order(&mut self, holds: impl Fn(Ticket) -> Option<bool>) {
         for (wait, _) in &mut self.lines {
-            if wait.by_order {
-                wait.found = None;
-                wait.ambiguous = true;
+            if let Some(ticket) = wait.by_order
+                && let Some(holds) = holds(ticket)
+            {
+                wait.decide(holds);
             }
         }
     }
 
-    /// Since when the next line that is over waits, if the order of calls told its end: an event that the kernel has
-    /// lost would leave a call too many.
+    /// Whether the order of calls told the end of the next line.
     #[must_use]
-    pub fn kept_by_order(&self, now: u64) -> Option<u64> {
-        let (wait, _) = self.lines.front()?;
-        let told = wait.until <= now && wait.by_order && wait.found.is_some();
-        told.then_some(wait.kept)
+    pub fn is_by_order(&self) -> bool {
+        (self.lines.front()).is_some_and(|(wait, _)| wait.by_order.is_some())
     }
 
-    /// Keeps a line. Returns the oldest when there are too many.
-    pub fn keep(&mut self, wait: Wait, line: OpenLine) -> Option<(Flow, OpenLine)> {
+    /// The next line, if it is over but for whether its end is right: by the order of calls, or by a look.
+    pub fn open(&mut self, now: u64) -> Option<(&mut Wait, Option<Ticket>)> {
+        let settled = self.settled;
+        let (wait, _) = self.lines.front_mut()?;
+        let ticket = wait.by_order;
+        let is_looked = wait.until <= now && wait.is_looked() && wait.number > settled;
+        (ticket.is_some() || is_looked).then_some((wait, ticket))
+    }
+
+    /// Keeps a line. See [`Self::crowded_out`].
+    pub fn keep(&mut self, mut wait: Wait, line: OpenLine) {
+        self.bytes += line.bytes();
+        self.number += 1;
+        wait.number = self.number;
         self.lines.push_back((wait, line));
-        (self.lines.len() > MOST_LINES)
-            .then(|| self.lines.pop_front())?
-            .map(|(wait, line)| (wait.otherwise, line))
     }
 
     /// A socket is gone; `time` in milliseconds since the epoch.
@@ -194,7 +150,7 @@ impl Waiting {
     pub fn wants_destroyed(&self) -> bool {
         self.lines
             .iter()
-            .any(|(wait, _)| wait.found.is_none() && self.groups.is_open(wait))
+            .any(|(wait, _)| wait.found.is_none() && may_match(wait, &self.groups))
     }
 
     /// Whether events wait whose end a listening socket has not told: a destroyed socket may come to be wanted.
@@ -208,16 +164,28 @@ impl Waiting {
 
     /// Whether a look at what came may answer something.
     #[must_use]
-    pub fn wants_settling(&self) -> bool {
-        !self.gone.is_empty() && self.wants_destroyed()
+    pub fn wants_settling(&self, now: u64) -> bool {
+        let is_open = self.lines.front().is_some_and(|(wait, _)| {
+            wait.until <= now && wait.is_looked() && wait.number > self.settled
+        });
+        is_open || (!self.gone.is_empty() && self.wants_destroyed())
     }
 
-    /// Gives each destroyed socket to the event that it must be of, and forgets it. The records of everything that had
-    /// happened by now have been read, so what fits nobody who was read belongs to nobody who will be.
+    /// No record of what has happened by now is on its way, all are where they are received.
+    pub fn mark(&mut self) {
+        self.marked = self.number;
+    }
+
+    /// All that was there has been received since [`Self::mark`]: whatever had happened then has been read. A look at a
+    /// socket before that counts if no event of its descriptor has come.
+    ///
+    /// Gives each destroyed socket to the event that it must be of, and forgets it: what fits nobody who was read belongs
+    /// to nobody who will be.
     ///
     /// What fits several makes them a group, whose ends stay unknown; once as many sockets as events were of the group,
     /// the next socket is another's.
     pub fn settle(&mut self) {
+        self.settled = self.marked;
         for gone in std::mem::take(&mut self.gone) {
             let Self {
                 lines,
@@ -227,7 +195,9 @@ impl Waiting {
             } = self;
             let waiting = lines.iter_mut().map(|(wait, _)| wait);
             let mut fitting: Vec<&mut Wait> = (missed.iter_mut().chain(waiting))
-                .filter(|wait| wait.found.is_none() && groups.is_open(wait) && admits(wait, &gone))
+                .filter(|wait| {
+                    wait.found.is_none() && may_match(wait, groups) && admits(wait, &gone)
+                })
                 .collect();
             match fitting.as_mut_slice() {
                 [] => {
@@ -273,19 +243,45 @@ impl Waiting {
         if self.lines.front()?.0.until > now {
             return None;
         }
-        let (mut wait, line) = self.lines.pop_front()?;
+        let (mut wait, line) = self.take_first()?;
         if wait.goes_by_listener()
             && let Some(cookie) = wait.listener
             && !listens(&wait, cookie)
         {
-            wait.found = None;
-            let far = wait.remote.into();
-            wait.otherwise = flow(wait.call.role, End::default(), far, 0, Origin::Unknown);
+            wait.forget_listener();
         }
+        let call = wait.call;
+        Some((self.let_go(wait, now), line, call))
+    }
+
+    /// The oldest line if too many wait. What is known of its end but not certain yet does not count.
+    pub fn crowded_out(&mut self, now: u64) -> Option<(Flow, OpenLine, Call)> {
+        if self.lines.len() <= MOST_LINES && self.bytes <= MOST_BYTES {
+            return None;
+        }
+        let (mut wait, line) = self.take_first()?;
+        wait.found = None;
+        wait.forget_listener();
+        let call = wait.call;
+        Some((self.let_go(wait, now), line, call))
+    }
+
+    fn take_first(&mut self) -> Option<(Wait, OpenLine)> {
+        let (wait, line) = self.lines.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(line.bytes());
+        Some((wait, line))
+    }
+
+    /// What is told of an event, which is out then.
+    fn let_go(&mut self, wait: Wait, now: u64) -> Flow {
         if self.lines.is_empty() && self.missed.is_empty() {
             self.groups = Groups::default();
         }
-        if wait.found.is_none() && wait.call.role == Role::Connect {
+        let flow = wait.found.unwrap_or(wait.otherwise);
+        if wait.call.role != Role::Connect {
+            return flow;
+        }
+        if wait.found.is_none() {
             if self.missed.len() >= MOST_MISSED {
                 self.missed.pop_front();
             }
@@ -293,9 +289,7 @@ impl Waiting {
                 until: now.saturating_add(LATE),
                 ..wait
             });
-        }
-        let flow = wait.found.unwrap_or(wait.otherwise);
-        if wait.call.role == Role::Connect && wait.found.is_some() && !wait.is_gone {
+        } else if !wait.is_gone {
             let [newer, older] = &mut self.known;
             if newer.len() >= MOST_KNOWN {
                 std::mem::swap(newer, older);
@@ -303,114 +297,12 @@ impl Waiting {
             }
             newer.insert((flow.source, flow.destination));
         }
-        Some((flow, line, wait.call))
+        flow
     }
 
     /// When the next line has waited long enough.
     #[must_use]
     pub fn next(&self) -> Option<u64> {
         self.lines.front().map(|(wait, _)| wait.until)
-    }
-}
-
-/// Events that share destroyed sockets: for each group the one that it became part of, how many events it has, and how
-/// many sockets.
-#[derive(Debug, Default)]
-struct Groups(Vec<(Option<usize>, usize, usize)>);
-
-impl Groups {
-    fn create(&mut self) -> usize {
-        self.0.push((None, 0, 0));
-        self.0.len() - 1
-    }
-
-    /// The group that a group is part of now.
-    fn of(&self, mut group: usize) -> usize {
-        while let Some((Some(larger), _, _)) = self.0.get(group) {
-            group = *larger;
-        }
-        group
-    }
-
-    /// Puts an event, with those it shares a group with, into a group.
-    fn join(&mut self, member: &mut Option<usize>, group: usize) {
-        let (mut events, mut sockets) = (1, 0);
-        if let Some(known) = member.map(|known| self.of(known)) {
-            if known == group {
-                return;
-            }
-            if let Some(old) = self.0.get_mut(known) {
-                (events, sockets) = (old.1, old.2);
-                old.0 = Some(group);
-            }
-        }
-        if let Some(new) = self.0.get_mut(group) {
-            new.1 += events;
-            new.2 += sockets;
-        }
-        *member = Some(group);
-    }
-
-    fn count(&mut self, group: usize) {
-        if let Some(group) = self.0.get_mut(group) {
-            group.2 += 1;
-        }
-    }
-
-    /// Whether a destroyed socket may still be the event's.
-    fn is_open(&self, wait: &Wait) -> bool {
-        let group = wait.group.and_then(|group| self.0.get(self.of(group)));
-        !wait.ambiguous && group.is_none_or(|(_, events, sockets)| sockets < events)
-    }
-}
-
-/// Whether a destroyed socket may have been the event's, by what the record says.
-fn admits(wait: &Wait, gone: &Gone) -> bool {
-    let Some(remote) = wait.remote else {
-        return false;
-    };
-    if gone.socket.peer.port() != remote.port()
-        || !(End::from(remote).admits(gone.socket.peer) && wait.near.admits(gone.socket.local))
-    {
-        return false;
-    }
-    match wait.call.role {
-        // The other end's address and port are all but the whole connection.
-        Role::Accept => true,
-        // Nothing was sent since before the call: an older connection. Nothing was ever sent: its age is known.
-        Role::Connect => gone.socket.idle.is_some_and(|idle| {
-            let sent = gone.at.saturating_sub(idle);
-            let made = wait.read + if wait.call.result == 0 { TICKS } else { SLOW };
-            let young = gone.socket.used || sent <= made;
-            gone.at >= wait.called && sent + TICKS >= wait.called && young
-        }),
-        _ => false,
-    }
-}
-
-fn joined(wait: &Wait, socket: &Destroyed) -> Flow {
-    flow(
-        wait.call.role,
-        socket.local.into(),
-        socket.peer.into(),
-        socket.protocol,
-        Origin::Destroyed,
-    )
-}
-
-/// The connection that a call is about, seen from its process.
-#[must_use]
-pub fn flow(role: Role, near: End, far: End, protocol: u8, origin: Origin) -> Flow {
-    let (source, destination) = if role.is_inward() {
-        (far, near)
-    } else {
-        (near, far)
-    };
-    Flow {
-        source,
-        destination,
-        direction: role.direction(),
-        protocol,
-        origin: Some(origin),
     }
 }
