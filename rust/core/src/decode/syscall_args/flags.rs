@@ -172,6 +172,9 @@ pub(super) fn personality(out: &mut Vec<u8>, persona: u32) -> bool {
         return true;
     }
     let (base, bits) = (persona & 0xff, persona & !0xff);
+    if bits == 0 {
+        return false;
+    }
     match name_of(tables::PERSONALITIES, u64::from(base)) {
         Some(name) => out.extend_from_slice(name.as_bytes()),
         None => write_hex(out, u64::from(base)),

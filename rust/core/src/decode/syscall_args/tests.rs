@@ -243,6 +243,13 @@ fn every_operation_of_socketcall_is_a_call() {
     assert_eq!(socketcall(21), None);
 }
 
+#[test]
+fn a_personality_without_a_name_is_refused_and_writes_nothing() {
+    let mut out = Vec::new();
+    assert!(!flags::personality(&mut out, 1)); // PER_SVR4 has flags as well
+    assert!(out.is_empty());
+}
+
 proptest! {
     #[test]
     fn any_argument_is_ascii_and_refusal_writes_nothing(
