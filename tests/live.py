@@ -134,9 +134,17 @@ def events(path: Path) -> list[Event]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
+def text(path: Path) -> bytes:
+    """What is in a file now; nothing while it is not there, as between the two steps of a rotation."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
 def written(path: Path) -> list[Event]:
     """The same of an output that is being written: its whole lines."""
-    whole, _, _ = path.read_bytes().rpartition(b"\n")
+    whole, _, _ = text(path).rpartition(b"\n")
     return [json.loads(line) for line in whole.splitlines()]
 
 

@@ -1,13 +1,12 @@
 """Faults while records come: what was lost is stated in each test, by counting."""
 
-import json
 import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live import PATIENCE_S, Event, auditctl, events, losses, numbers, opened, running, wait_until
+from live import PATIENCE_S, auditctl, events, losses, numbers, opened, running, wait_until, written
 
 from tsauditd.kernel.state import Snapshot
 
@@ -46,17 +45,12 @@ def test_a_full_disk_loses_nothing_that_the_queue_holds(
             lambda: any("No space left" in line or "suspended" in line for line in daemon.said), "it is told"
         )
         subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
-        wait_until(lambda: opened(events_so_far(output), prefix)[-1:] == numbers(2000)[-1:], "all is written")
+        wait_until(lambda: opened(written(output), prefix)[-1:] == numbers(2000)[-1:], "all is written")
         daemon.stop()
         assert any(line.endswith(": writing again") for line in daemon.said)
     found = events(output)
     assert opened(found, prefix) == numbers(2000)
     assert losses(found) == []
-
-
-def events_so_far(path: Path) -> list[Event]:
-    """The whole lines; the last may be half written."""
-    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
 
 
 @pytest.mark.parametrize("how", ["deleted", "moved"])

@@ -10,7 +10,19 @@ import threading
 from pathlib import Path
 
 import pytest
-from live import PATIENCE_S, Event, auditctl, events, go_on, losses, numbers, opened, running, wait_until
+from live import (
+    PATIENCE_S,
+    Event,
+    auditctl,
+    events,
+    go_on,
+    losses,
+    numbers,
+    opened,
+    running,
+    wait_until,
+    written,
+)
 
 from tsauditd.event import record_type_name
 from tsauditd.kernel.state import Snapshot
@@ -23,11 +35,6 @@ ROUNDS = 'n=1000; until [ -e "$2" ]; do "$0" open 500 "$1$n-"; n=$((n + 1)); sle
 
 UNKNOWN = 2876
 """A type that programs may send (AUDIT_FIRST_USER_MSG2 to AUDIT_LAST_USER_MSG2) and that nobody has named."""
-
-
-def whole(path: Path) -> list[Event]:
-    """The whole lines: that of a killed daemon may be cut, and a running one's half written."""
-    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
 
 
 def unaccounted(found: list[Event]) -> int:
@@ -77,7 +84,7 @@ def test_killed_and_started_again_under_load(
         rounds = int(load.communicate(timeout=PATIENCE_S)[0])
         daemon.stop()
     did = [f"{each}-{number}" for each in range(1000, rounds) for number in numbers(500)]
-    before, after = opened(whole(first), prefix), opened(events(second), prefix)
+    before, after = opened(written(first), prefix), opened(events(second), prefix)
     assert before == did[: len(before)]
     assert after == did[-len(after) :]
     assert len(before) + len(after) < len(did), "what was lost"
@@ -92,7 +99,7 @@ def test_rules_that_somebody_deletes(
     output, prefix = tmp_path / "out.json", f"{tmp_path}/missing/"
 
     def told(action: str) -> list[Event]:
-        return [event for event in whole(output) if event["event"]["action"] == action]
+        return [event for event in written(output) if event["event"]["action"] == action]
 
     with running(tmp_path, "--output", str(output), "--rules", str(flood_rules), key="flood") as daemon:
         subprocess.run([flood, "open", "100", f"{prefix}1-"], check=True, timeout=PATIENCE_S)
@@ -207,7 +214,7 @@ def test_an_overrun_of_the_socket(untouched: Snapshot, flood: str, flood_rules: 
         daemon.send(signal.SIGSTOP)
         subprocess.run([flood, "open", "20000", f"{prefix}during-"], check=True, timeout=PATIENCE_S)
         daemon.send(signal.SIGCONT)
-        wait_until(lambda: losses(whole(output)), "the overrun is told")
+        wait_until(lambda: losses(written(output)), "the overrun is told")
         auditctl("-m", "last")
         daemon.stop()
     found = events(output)

@@ -12,7 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from live import PATIENCE_S, Event, auditctl, events, go_on, losses, numbers, opened, running, wait_until
+from live import (
+    PATIENCE_S,
+    auditctl,
+    events,
+    go_on,
+    losses,
+    numbers,
+    opened,
+    running,
+    wait_until,
+)
 
 from tsauditd.kernel.state import Snapshot
 
@@ -25,11 +35,6 @@ def configured(tmp_path: Path, *outputs: str) -> list[str]:
     config = tmp_path / "tsauditd.toml"
     config.write_text("".join(f"[[output]]\n{each}\n" for each in outputs))
     return ["-c", str(config)]
-
-
-def whole(path: Path) -> list[Event]:
-    """The whole lines; the last may be half written."""
-    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
 
 
 def test_a_disk_that_can_only_be_read(

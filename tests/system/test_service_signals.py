@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live import PATIENCE_S, Daemon, auditctl, events, running, state, wait_until
+from live import PATIENCE_S, Daemon, auditctl, events, running, state, text, wait_until, written
 
 from tsauditd.kernel.state import Snapshot
 from tsauditd.telling import ask
@@ -49,19 +49,19 @@ def files(tmp_path: Path) -> Files:
 def daemon(untouched: Snapshot, files: Files, tmp_path: Path) -> Iterator[Daemon]:
     with running(tmp_path, "-c", str(files.config)) as started:
         # Until then audit may be off.
-        wait_until(lambda: b"DAEMON_START" in files.log.read_bytes(), "it has begun")
+        wait_until(lambda: b"DAEMON_START" in text(files.log), "it has begun")
         yield started
         started.stop()
 
 
 def daemons(files: Files, kind: str) -> list[dict[str, Any]]:
     """The daemon's own events of that type, once they are written."""
-    return [each for each in events(files.json) if each["auditd"]["message_type"] == kind]
+    return [each for each in written(files.json) if each["auditd"]["message_type"] == kind]
 
 
 def wait_for(files: Files, kind: str, count: int = 1) -> dict[str, Any]:
     name = f"type={kind.upper()} ".encode()
-    wait_until(lambda: files.log.read_bytes().count(name) >= count, f"{kind} in the raw log")
+    wait_until(lambda: text(files.log).count(name) >= count, f"{kind} in the raw log")
     wait_until(lambda: len(daemons(files, kind)) >= count, f"{kind} in the events")
     return daemons(files, kind)[-1]
 
@@ -132,7 +132,8 @@ def test_a_start_that_the_kernel_refuses_is_recorded(
 
 def test_usr1_rotates_every_file(files: Files, daemon: Daemon) -> None:
     auditctl("-m", "before")
-    wait_until(lambda: b"before" in files.log.read_bytes(), "the first event")
+    both = (files.log, files.json)
+    wait_until(lambda: all(b"before" in text(path) for path in both), "the first event")
     daemon.send(signal.SIGUSR1)
     record = wait_for(files, "daemon_rotate")
     assert record["process"]["pid"] == os.getpid()
@@ -151,7 +152,7 @@ def test_hup_takes_a_new_configuration_and_keeps_the_old_when_it_is_wrong(
     wait_until(lambda: third.exists() and b"daemon_config" in third.read_bytes(), "the new output writes")
     auditctl("-m", "after")
     wait_until(lambda: Path(f"{files.json}.1").exists(), "the new limit holds")
-    assert b"op=reconfigure state=changed auid=" in files.log.read_bytes()
+    wait_until(lambda: b"op=reconfigure state=changed auid=" in text(files.log), "it is recorded")
 
     files.config.write_text("[[output]]\ntype = 'flie'\n")
     daemon.send(signal.SIGHUP)
@@ -257,16 +258,22 @@ def test_cont_writes_the_state_and_status_asks(files: Files, daemon: Daemon) -> 
     daemon.send(signal.SIGCONT)
     state = files.run / "state"
     wait_until(state.exists, "the state file")
-    text = state.read_text()
-    assert f"pid = {daemon.pid}\n" in text
-    assert f"outputs = raw {files.log}: " in text
+    told_there = state.read_text()
+    assert f"pid = {daemon.pid}\n" in told_there
+    assert f"outputs = raw {files.log}: " in told_there
     assert state.stat().st_mode & 0o777 == 0o640
     assert (files.run / "sock").stat().st_mode & 0o777 == 0o600
 
     found = ask(str(files.run / "sock"))
     assert found is not None
     assert [each["type"] for each in found["outputs"]] == ["file", "raw"]
-    assert found["outputs"][1]["written_bytes"] == files.log.stat().st_size
+
+    def told() -> bool:
+        asked = ask(str(files.run / "sock"))
+        assert asked is not None
+        return bool(asked["outputs"][1]["written_bytes"] == files.log.stat().st_size)
+
+    wait_until(told, "what is written is told")
     assert not any(found["lost"].values())
     done = subprocess.run(
         [sys.executable, "-m", "tsauditd", "status", "-c", str(files.config), "--json"],
@@ -287,9 +294,9 @@ def test_cont_writes_the_state_and_status_asks(files: Files, daemon: Daemon) -> 
 def test_rates_and_metrics(
     untouched: Snapshot, files: Files, tmp_path: Path, flood: str, flood_rules: Path
 ) -> None:
-    text = files.config.read_text()
+    tables = files.config.read_text()
     files.config.write_text(
-        text.replace("[daemon]\n", f'[daemon]\nmetrics_file = "{tmp_path}/run/tsauditd.prom"\n')
+        tables.replace("[daemon]\n", f'[daemon]\nmetrics_file = "{tmp_path}/run/tsauditd.prom"\n')
     )
     with running(tmp_path, "-c", str(files.config), "--rules", str(flood_rules), key="flood") as daemon:
         subprocess.run([flood, "open", "50", f"{tmp_path}/missing/"], check=True, timeout=PATIENCE_S)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live import PATIENCE_S, auditctl, events, numbers, opened, running, wait_until
+from live import PATIENCE_S, auditctl, events, numbers, opened, running, wait_until, written
 
 from tsauditd.kernel.state import Snapshot
 from tsauditd.kernel.status import status
@@ -48,8 +48,7 @@ with open_unicast(1 << 22) as sock:
 
 
 def notices(output: Path) -> list[dict[str, Any]]:
-    found = [json.loads(line) for line in output.read_bytes().split(b"\n")[:-1]]
-    return [event for event in found if "kernel" in event.get("tsauditd", {})]
+    return [event for event in written(output) if "kernel" in event.get("tsauditd", {})]
 
 
 def actions(output: Path) -> list[str]:
