@@ -240,7 +240,7 @@ def test_a_reload_begins_moves_and_ends_the_watch(untouched: Snapshot, config: P
 
 
 def test_a_pid_namespace_does_not_show_every_process(audit_lock: Snapshot) -> None:
-    script = "from tsauditd.live import every_process_seen as seen; print(seen())"
+    script = "from tsauditd.alive import every_process_seen as seen; print(seen())"
     ask = [sys.executable, "-c", script]
     inside = ["unshare", "--pid", "--fork", "--mount-proc", *ask]
     assert [subprocess.check_output(words, text=True).strip() for words in (ask, inside)] == ["True", "False"]
