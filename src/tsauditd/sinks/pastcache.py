@@ -1,17 +1,25 @@
 """Writing past the page cache: in a storm of lines most of a write is pages that are found, cleared and filled.
 
-A piece goes there that is large, but not so large that the disk seems to be behind: what a slow one does not take at
-once is better left to the cache.
+A piece goes there that is large, as long as the disk takes them as quickly as the cache would. One that does not, also
+one that has let itself be written to quickly for a while, is left to the cache and to the kernel for a minute.
 """
 
 import errno
 import fcntl
 import mmap
 import os
+import time
+from collections.abc import Callable
 
 _LEAST = 256 << 10
 _MOST = 2 << 20
 """Bytes of a piece that goes past the cache. The memory that it goes from is kept: so much for each file."""
+
+_QUICK = 400e6
+"""Bytes a second: about what the page cache takes of a flow that goes on, while it writes to the disk as well."""
+
+_REST = 60.0
+"""Seconds that a disk which was slower is left alone."""
 
 _BLOCK = 4096
 """What place, length and memory of such a write are multiples of (open(2), O_DIRECT): no disk in use has larger blocks,
@@ -21,8 +29,10 @@ and one that has refuses."""
 class PastCache:
     """Appends to a regular file, past the cache what can go there."""
 
-    def __init__(self, *, wanted: bool) -> None:
+    def __init__(self, *, wanted: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._wanted = wanted
+        self._clock = clock
+        self._rests_until = float("-inf")
         self._memory: mmap.mmap | None = None
 
     def write(self, fd: int, size: int, lines: memoryview) -> int:
@@ -31,8 +41,9 @@ class PastCache:
         `fd` appends. A file system that has no such way is written to as any other from then on. Raises OSError, unless
         something was written before.
         """
-        if not self._wanted or not _LEAST <= len(lines) <= _MOST:
+        if not self._wanted or len(lines) < _LEAST or self._clock() < self._rests_until:
             return os.write(fd, lines)
+        lines = lines[:_MOST]
         head = -size % _BLOCK
         end = head + (len(lines) - head) // _BLOCK * _BLOCK
         done = 0
@@ -56,10 +67,15 @@ class PastCache:
         usual = fcntl.fcntl(fd, fcntl.F_GETFL)
         try:
             fcntl.fcntl(fd, fcntl.F_SETFL, usual | os.O_DIRECT)
+            began = self._clock()
             try:
-                return os.write(fd, memoryview(self._memory)[: len(blocks)])
+                written = os.write(fd, memoryview(self._memory)[: len(blocks)])
             finally:
                 fcntl.fcntl(fd, fcntl.F_SETFL, usual)
+            now = self._clock()
+            if written < (now - began) * _QUICK:
+                self._rests_until = now + _REST
+            return written
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise

@@ -147,10 +147,19 @@ impl Endpoints {
         ) && let Some(known) =
             address.and_then(|address| self.kept.flow_with(place, address, self.now))
         {
-            return Answer::Flow(Flow {
-                direction: role.direction().or(known.direction),
+            let known = Flow {
                 origin: Some(Origin::Event),
                 ..known
+            };
+            // What comes has another source than what goes, on the same socket.
+            let other = if known.source == far {
+                known.destination
+            } else {
+                known.source
+            };
+            return Answer::Flow(match role.direction() {
+                Some(_) => flow(role, other, far, known.protocol, Origin::Event),
+                None => known,
             });
         }
         let mut otherwise = flow(role, near, far, 0, Origin::Unknown);

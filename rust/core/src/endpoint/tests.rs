@@ -115,6 +115,7 @@ fn event_at(
 
 const CONNECT: u32 = 42;
 const ACCEPT: u32 = 43;
+const RECVFROM: u32 = 45;
 
 fn gone(engine: &mut Engine, local: &str, peer: &str, idle: u32, segments: u32) {
     engine.destroyed(&datagram(local, peer, idle, segments), TIME, 0);
@@ -171,6 +172,15 @@ fn a_socket_that_is_there_is_looked_at() {
         said(&mut engine),
         [("pidfd".into(), Some("127.0.0.1:4000".into()))]
     );
+}
+
+#[test]
+fn what_comes_has_the_far_end_as_its_source() {
+    let mut engine = engine(Some(("127.0.0.1:4000", Some(SERVER))));
+    event(&mut engine, 1, CONNECT, 0, 3, 7, SERVER);
+    said(&mut engine);
+    event(&mut engine, 2, RECVFROM, 5, 3, 7, SERVER);
+    assert_eq!(said(&mut engine), [("event".into(), Some(SERVER.into()))]);
 }
 
 #[test]
