@@ -130,8 +130,14 @@ def running(
 
 
 def events(path: Path) -> list[Event]:
-    """Every line of the output, each of which must be JSON."""
-    return [json.loads(line) for line in path.read_bytes().splitlines()]
+    """Every line of the output that is whole, each of which must be JSON."""
+    return [json.loads(line) for line in whole_lines(path)]
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    """The lines of a file as far as they are written: its writer may be amid one."""
+    lines = path.read_bytes().split(b"\n")
+    return lines[:-1]
 
 
 def text(path: Path) -> bytes:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from live import running, wait_until
+from live import running, wait_until, whole_lines
 from logins import Door, door, people
 from sessions import told
 
@@ -39,7 +39,7 @@ class Scene:
     def views(self) -> list[View]:
         """The sessions so far, in the order of their opening."""
         views = Views(lambda _: True)
-        for line in self.written.read_bytes().splitlines() if self.written.exists() else ():
+        for line in whole_lines(self.written) if self.written.exists() else ():
             views.take(json.loads(line))
         return list(views.sessions.values())
 

@@ -123,7 +123,12 @@ def test_journald_beside_it_is_told_with_the_remedy(untouched: Snapshot, tmp_pat
         assert journal.stdout is not None
         assert journal.stdout.readline() == b"listening\n"
         with running(tmp_path) as daemon:
-            told = [line for line in daemon.said if "journald reads every audit record too" in line]
-            assert len(told) == 1
-            assert "systemctl disable --now systemd-journald-audit.socket" in told[0]
+
+            def told() -> list[str]:
+                return [line for line in daemon.said if "journald reads every audit record too" in line]
+
+            # It has the pid before it looks at who else listens.
+            wait_until(told, "the daemon tells of journald")
+            assert len(told()) == 1
+            assert "systemctl disable --now systemd-journald-audit.socket" in told()[0]
             daemon.stop()

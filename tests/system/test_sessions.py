@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live import events, running, wait_until
+from live import events, running, wait_until, whole_lines
 from sessions import told
 
 from tsauditd.kernel.state import Snapshot
@@ -87,7 +87,7 @@ def session(tmp_path: Path, number: str) -> View | None:
     """The session as far as its objects are written."""
     path = tmp_path / "sessions.json"
     views = Views(lambda _: True)
-    for line in path.read_bytes().splitlines() if path.exists() else ():
+    for line in whole_lines(path) if path.exists() else ():
         views.take(json.loads(line))
     found = [view for view in views.sessions.values() if view.session["number"] == number]
     assert len(found) <= 1

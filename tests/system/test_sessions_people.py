@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from live import PATIENCE_S, events, running, wait_until
+from live import PATIENCE_S, events, running, wait_until, whole_lines
 from logins import PROVOKE, people
 from sessions import told
 
@@ -53,7 +53,7 @@ def lived(untouched: Snapshot, place: Path, tmp_path: Path) -> Views:
 
 def read(place: Path) -> Views:
     views = Views(lambda _: True)
-    for line in (place / "sessions.json").read_bytes().splitlines():
+    for line in whole_lines(place / "sessions.json"):
         views.take(json.loads(line))
     return views
 
@@ -142,7 +142,7 @@ def test_rows_are_the_events_of_the_sessions(lived: Views, place: Path) -> None:
 def test_the_daemon_writes_what_the_schema_says(lived: Views, place: Path) -> None:
     schema = json.loads((resources.files("tsauditd") / "schema" / "session.schema.json").read_text())
     validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
-    for line in (place / "sessions.json").read_bytes().splitlines():
+    for line in whole_lines(place / "sessions.json"):
         validator.validate(json.loads(line))
     assert all("entity_id" in row["process"] for view in of_ssh(lived) for row in commands(view))
 
