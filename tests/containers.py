@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from live import PATIENCE_S, Event, wait_until, written
+from live import PATIENCE_S, Event, events, wait_until
 
 INSIDE = "/in/busybox"
 """The program of all processes in these containers."""
@@ -239,10 +239,10 @@ def when_known(output: Path, *words: str) -> Event:
     last: list[Event] = []
 
     def named() -> bool:
-        before = len(inside(written(output)))
+        before = len(inside(events(output)))
         launch(*words)
-        wait_until(lambda: len(inside(written(output))) > before, "the command is told")
-        last[:] = inside(written(output))[-1:]
+        wait_until(lambda: len(inside(events(output))) > before, "the command is told")
+        last[:] = inside(events(output))[-1:]
         return "name" in last[0].get("container", {})
 
     wait_until(named, f"the name of the container of {words}")

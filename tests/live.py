@@ -135,8 +135,8 @@ def events(path: Path) -> list[Event]:
 
 
 def whole_lines(path: Path) -> list[bytes]:
-    """The lines of a file as far as they are written: its writer may be amid one."""
-    lines = path.read_bytes().split(b"\n")
+    """The lines of a file as far as they are written: its writer may be amid one, or not have made it yet."""
+    lines = text(path).split(b"\n")
     return lines[:-1]
 
 
@@ -146,12 +146,6 @@ def text(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         return b""
-
-
-def written(path: Path) -> list[Event]:
-    """The same of an output that is being written: its whole lines."""
-    whole, _, _ = text(path).rpartition(b"\n")
-    return [json.loads(line) for line in whole.splitlines()]
 
 
 def losses(found: list[Event]) -> list[dict[str, Any]]:

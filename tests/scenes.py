@@ -39,7 +39,7 @@ class Scene:
     def views(self) -> list[View]:
         """The sessions so far, in the order of their opening."""
         views = Views(lambda _: True)
-        for line in whole_lines(self.written) if self.written.exists() else ():
+        for line in whole_lines(self.written):
             views.take(json.loads(line))
         return list(views.sessions.values())
 

@@ -45,10 +45,8 @@ def watching(tmp_path: Path, etc: Path, probe: Path, *environment: str, rule: st
 
 
 def probed(tmp_path: Path) -> list[Event]:
-    """What the probe did so far. A line that is being written is left for the next time."""
-    whole, _, _ = (tmp_path / "out.json").read_bytes().rpartition(b"\n")
-    (tmp_path / "whole.json").write_bytes(whole)
-    found = events(tmp_path / "whole.json")
+    """What the probe did so far."""
+    found = events(tmp_path / "out.json")
     return [event for event in found if event.get("process", {}).get("name") == "probe"]
 
 

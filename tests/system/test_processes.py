@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from live import PATIENCE_S, Event, events, losses, opened, running, wait_until, written
+from live import PATIENCE_S, Event, events, losses, opened, running, wait_until
 from logins import PROVOKE, Terminal, people
 
 from tsauditd.kernel.state import Snapshot
@@ -308,12 +308,12 @@ def test_a_child_that_runs_nothing_is_not_who_had_its_number_before(
             with next_pid(wanted):
                 tag, *about = ask(process).split()
             had[tag] = int(about[0])
-            wait_until(lambda tag=tag: opened(written(output), prefix)[-1:] == [tag], "the child is told")  # type: ignore[misc]
+            wait_until(lambda tag=tag: opened(events(output), prefix)[-1:] == [tag], "the child is told")  # type: ignore[misc]
             ask(process)
             subprocess.run(["true"], check=True)
             tag = ask(process).split()[0]
             assert tag == f"between{number}"
-            wait_until(lambda tag=tag: opened(written(output), prefix)[-1:] == [tag], "the parent is told")  # type: ignore[misc]
+            wait_until(lambda tag=tag: opened(events(output), prefix)[-1:] == [tag], "the parent is told")  # type: ignore[misc]
             if Counter(had.values())[wanted] == 3:
                 break
         process.communicate()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live import PATIENCE_S, auditctl, events, losses, numbers, opened, running, wait_until, written
+from live import PATIENCE_S, auditctl, events, losses, numbers, opened, running, wait_until
 
 from tsauditd.kernel.state import Snapshot
 
@@ -45,7 +45,7 @@ def test_a_full_disk_loses_nothing_that_the_queue_holds(
             lambda: any("No space left" in line or "suspended" in line for line in daemon.said), "it is told"
         )
         subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
-        wait_until(lambda: opened(written(output), prefix)[-1:] == numbers(2000)[-1:], "all is written")
+        wait_until(lambda: opened(events(output), prefix)[-1:] == numbers(2000)[-1:], "all is written")
         daemon.stop()
         assert any(line.endswith(": writing again") for line in daemon.said)
     found = events(output)

@@ -21,7 +21,6 @@ from live import (
     opened,
     running,
     wait_until,
-    written,
 )
 
 from tsauditd.event import record_type_name
@@ -84,7 +83,7 @@ def test_killed_and_started_again_under_load(
         rounds = int(load.communicate(timeout=PATIENCE_S)[0])
         daemon.stop()
     did = [f"{each}-{number}" for each in range(1000, rounds) for number in numbers(500)]
-    before, after = opened(written(first), prefix), opened(events(second), prefix)
+    before, after = opened(events(first), prefix), opened(events(second), prefix)
     assert before == did[: len(before)]
     assert after == did[-len(after) :]
     assert len(before) + len(after) < len(did), "what was lost"
@@ -99,7 +98,7 @@ def test_rules_that_somebody_deletes(
     output, prefix = tmp_path / "out.json", f"{tmp_path}/missing/"
 
     def told(action: str) -> list[Event]:
-        return [event for event in written(output) if event["event"]["action"] == action]
+        return [event for event in events(output) if event["event"]["action"] == action]
 
     with running(tmp_path, "--output", str(output), "--rules", str(flood_rules), key="flood") as daemon:
         subprocess.run([flood, "open", "100", f"{prefix}1-"], check=True, timeout=PATIENCE_S)
@@ -214,7 +213,7 @@ def test_an_overrun_of_the_socket(untouched: Snapshot, flood: str, flood_rules: 
         daemon.send(signal.SIGSTOP)
         subprocess.run([flood, "open", "20000", f"{prefix}during-"], check=True, timeout=PATIENCE_S)
         daemon.send(signal.SIGCONT)
-        wait_until(lambda: losses(written(output)), "the overrun is told")
+        wait_until(lambda: losses(events(output)), "the overrun is told")
         auditctl("-m", "last")
         daemon.stop()
     found = events(output)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live import PATIENCE_S, Daemon, auditctl, events, running, state, text, wait_until, written
+from live import PATIENCE_S, Daemon, auditctl, events, running, state, text, wait_until
 
 from tsauditd.kernel.state import Snapshot
 from tsauditd.telling import ask
@@ -56,7 +56,7 @@ def daemon(untouched: Snapshot, files: Files, tmp_path: Path) -> Iterator[Daemon
 
 def daemons(files: Files, kind: str) -> list[dict[str, Any]]:
     """The daemon's own events of that type, once they are written."""
-    return [each for each in written(files.json) if each["auditd"]["message_type"] == kind]
+    return [each for each in events(files.json) if each["auditd"]["message_type"] == kind]
 
 
 def wait_for(files: Files, kind: str, count: int = 1) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live import PATIENCE_S, auditctl, events, numbers, opened, running, wait_until, written
+from live import PATIENCE_S, auditctl, events, numbers, opened, running, wait_until
 
 from tsauditd.kernel.state import Snapshot
 from tsauditd.kernel.status import status
@@ -48,7 +48,7 @@ with open_unicast(1 << 22) as sock:
 
 
 def notices(output: Path) -> list[dict[str, Any]]:
-    return [event for event in written(output) if "kernel" in event.get("tsauditd", {})]
+    return [event for event in events(output) if "kernel" in event.get("tsauditd", {})]
 
 
 def actions(output: Path) -> list[str]:

@@ -87,7 +87,7 @@ def session(tmp_path: Path, number: str) -> View | None:
     """The session as far as its objects are written."""
     path = tmp_path / "sessions.json"
     views = Views(lambda _: True)
-    for line in whole_lines(path) if path.exists() else ():
+    for line in whole_lines(path):
         views.take(json.loads(line))
     found = [view for view in views.sessions.values() if view.session["number"] == number]
     assert len(found) <= 1
