@@ -1,101 +1,27 @@
 //! The whole walk: packets or log bytes in, lines of JSON out, everything counted.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod counters;
+mod lines;
+mod settings;
 
+pub use counters::{Counters, Unreadable};
+pub use settings::Settings;
+
+use std::sync::PoisonError;
+
+use self::lines::Reading;
 use crate::assemble::{Assembler, Event, Source};
-use crate::ecs::{Host, OpenLine, Renderer};
+use crate::ecs::{OpenLine, Renderer};
 use crate::endpoint::flow::Flow;
 use crate::endpoint::{Endpoints, Shares};
-use crate::line::{Line, line, lines_within};
 use crate::packet::{Packet, packet};
 use crate::raw::{RawFormat, RawLog};
 use crate::record::{Headers, Record, kind};
 use crate::system::System;
-use crate::talkers::Talkers;
 
-/// A line longer than this is not an audit record: auditd's own end at 8,970 bytes. In bytes.
-const LONGEST_LINE: usize = 1 << 20;
 /// Unreadable input kept for the one who asks, and how much of each, in bytes.
 const MOST_UNREADABLE: usize = 1_000;
 const UNREADABLE_TEXT: usize = 512;
-
-/// How an engine is to work.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Keep the records as `event.original`.
-    pub original: bool,
-    /// This machine, for events that it wrote.
-    pub host: Host,
-    /// Tell of processes, containers and the ends of connections more than an event's own records do.
-    pub context: bool,
-    /// The longest `process.args` kept, in bytes.
-    pub max_argument_bytes: usize,
-    /// Keep what the timelines of sessions need.
-    pub timelines: bool,
-    /// Where to count who causes how many events, if anybody wants to know.
-    pub talkers: Option<Arc<Mutex<Talkers>>>,
-    /// Also write each record as auditd does; packets only.
-    pub raw: RawFormat,
-    /// The input is the text of a log rather than packets from the kernel.
-    pub log: bool,
-    /// Only events at or after this time, in milliseconds since the epoch.
-    pub since: Option<u64>,
-    /// Only events before this time.
-    pub until: Option<u64>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            original: false,
-            host: Host::default(),
-            context: true,
-            max_argument_bytes: 2 << 20,
-            timelines: false,
-            talkers: None,
-            raw: RawFormat::None,
-            log: false,
-            since: None,
-            until: None,
-        }
-    }
-}
-
-/// What was seen so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Lines of a log.
-    pub lines: u64,
-    /// Audit records.
-    pub records: u64,
-    /// Events written.
-    pub events: u64,
-    /// Replies and pings among the packets.
-    pub control: u64,
-    /// Packets or lines that could not be read.
-    pub unreadable: u64,
-    /// Events written with a reason why they are not whole.
-    pub incomplete: u64,
-    /// Additions to events already written.
-    pub late: u64,
-    /// Serials that never came.
-    pub gaps: u64,
-    /// Records written as auditd does that were shortened.
-    pub raw_cut: u64,
-    /// Events outside the asked-for time.
-    pub skipped: u64,
-}
-
-/// Something that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable {
-    /// Line of its file, from 1; for packets their number.
-    pub line: u64,
-    /// Why.
-    pub reason: &'static str,
-    /// The beginning of it.
-    pub text: Vec<u8>,
-}
 
 /// Bytes in, JSON out.
 pub struct Engine {
@@ -109,17 +35,8 @@ pub struct Engine {
     raw: RawLog,
     /// The lines of `out` that a session's timeline needs, as far as it reads them.
     timeline: Vec<u8>,
-    /// The beginning of a line whose end has not come.
-    rest: Vec<u8>,
-    /// In the middle of a line that is too long.
-    skipping: bool,
+    reading: Reading,
     headers: Headers,
-    /// Lines to pass over, which belong to the record before.
-    within: usize,
-    /// Line number within the current file.
-    line: u64,
-    /// When the lines that are read came, by the steady clock; 0 for a log.
-    now: u64,
     counters: Counters,
     unreadable: Vec<Unreadable>,
 }
@@ -150,12 +67,8 @@ impl Engine {
             done: Vec::new(),
             out: Vec::new(),
             timeline: Vec::new(),
-            rest: Vec::new(),
-            skipping: false,
+            reading: Reading::default(),
             headers: Headers::default(),
-            within: 0,
-            line: 0,
-            now: 0,
             counters: Counters::default(),
             unreadable: Vec::new(),
         }
@@ -234,53 +147,6 @@ impl Engine {
         }
     }
 
-    /// Reads the next bytes of lines that another daemon hands on as it gets the records, end markers included. `now` as
-    /// for [`Self::packet`].
-    pub fn live_lines(&mut self, bytes: &[u8], now: u64) {
-        self.now = now;
-        self.line_bytes(bytes);
-    }
-
-    /// Reads the next bytes of a log, cut anywhere.
-    pub fn line_bytes(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
-        while let Some(end) = memchr::memchr(b'\n', rest) {
-            let (head, tail) = rest.split_at(end);
-            rest = tail.get(1..).unwrap_or_default();
-            if self.skipping {
-                self.skipping = false;
-            } else if self.rest.is_empty() {
-                self.line(head);
-            } else {
-                let mut whole = std::mem::take(&mut self.rest);
-                whole.extend_from_slice(head);
-                self.line(&whole);
-                whole.clear();
-                self.rest = whole;
-            }
-        }
-        if self.skipping {
-            return;
-        }
-        self.rest.extend_from_slice(rest);
-        if self.rest.len() > LONGEST_LINE {
-            let long = std::mem::take(&mut self.rest);
-            self.line(&long);
-            self.skipping = true;
-        }
-    }
-
-    /// Ends a file: its last line may lack a newline, and lines are counted anew.
-    pub fn end_file(&mut self) {
-        let last = std::mem::take(&mut self.rest);
-        if !last.is_empty() {
-            self.line(&last);
-        }
-        self.skipping = false;
-        self.within = 0;
-        self.line = 0;
-    }
-
     /// Lets go what the clock says is over. Returns when to be called again, if anything is open.
     pub fn tick(&mut self, now: u64) -> Option<u64> {
         let next = self.assembler.tick(now, &mut self.done);
@@ -291,9 +157,7 @@ impl Engine {
 
     /// There is more to be read than was read at once: writes what does not depend on it, of the lines that wait.
     pub fn hurry(&mut self) {
-        if self.out.is_empty() {
-            self.timeline.clear();
-        }
+        self.begin();
         while let Some((flow, line)) = self.endpoints.decided(self.system.as_mut()) {
             self.write_line(line, &flow);
         }
@@ -364,27 +228,6 @@ impl Engine {
         std::mem::take(&mut self.unreadable)
     }
 
-    fn line(&mut self, text: &[u8]) {
-        self.counters.lines += 1;
-        self.line += 1;
-        if text.len() > LONGEST_LINE {
-            self.refuse("a line of more than a mebibyte", text);
-            return;
-        }
-        if self.within > 0 {
-            self.within -= 1;
-            return;
-        }
-        match line(text, &mut self.headers) {
-            Line::Record(record) => {
-                self.within = lines_within(&record);
-                self.record(&record, self.now);
-            }
-            Line::Nothing => {}
-            Line::Unreadable(reason) => self.refuse(reason, text),
-        }
-    }
-
     fn record(&mut self, record: &Record<'_>, now: u64) {
         self.counters.records += 1;
         if works_on_accounts(record.kind) {
@@ -396,44 +239,19 @@ impl Engine {
         }
     }
 
-    fn write(&mut self) {
+    /// Forgets the lines for timelines when the lines that they are of have been taken away.
+    fn begin(&mut self) {
         if self.out.is_empty() {
-            self.timeline.clear(); // the lines that it is of have been taken away
+            self.timeline.clear();
         }
+    }
+
+    fn write(&mut self) {
+        self.begin();
         let mut done = std::mem::take(&mut self.done);
         for event in done.drain(..) {
-            let time = event.stamp.time();
-            let wanted = self.settings.since.is_none_or(|since| time >= since)
-                && self.settings.until.is_none_or(|until| time < until);
-            if wanted {
-                self.system.at(time);
-                let start = self.out.len();
-                let written = self.renderer.write(
-                    &event,
-                    self.system.as_mut(),
-                    &mut self.endpoints,
-                    &mut self.out,
-                );
-                self.counters.events += 1;
-                if let Some(talkers) = &self.settings.talkers {
-                    talkers
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .count(&event);
-                }
-                self.counters.incomplete += u64::from(!written.whole);
-                let mut timeline = written.timeline;
-                if let Some((wait, line)) = written.waits {
-                    timeline = false;
-                    self.endpoints.keep(*wait, line);
-                }
-                if timeline && self.settings.timelines {
-                    let renderer = &self.renderer;
-                    renderer.write_for_timelines(&self.out, start, &mut self.timeline);
-                }
-                while let Some((flow, oldest)) = self.endpoints.crowded_out() {
-                    self.write_line(oldest, &flow);
-                }
+            if self.is_wanted(event.stamp.time()) {
+                self.write_event(&event);
             } else {
                 self.counters.skipped += 1;
             }
@@ -442,11 +260,41 @@ impl Engine {
         self.done = done;
     }
 
+    /// Whether an event of this time, in milliseconds since the epoch, was asked for.
+    fn is_wanted(&self, time: u64) -> bool {
+        self.settings.since.is_none_or(|since| time >= since)
+            && self.settings.until.is_none_or(|until| time < until)
+    }
+
+    fn write_event(&mut self, event: &Event) {
+        self.system.at(event.stamp.time());
+        let start = self.out.len();
+        let written = self.renderer.write(
+            event,
+            self.system.as_mut(),
+            &mut self.endpoints,
+            &mut self.out,
+        );
+        self.counters.events += 1;
+        self.counters.incomplete += u64::from(!written.whole);
+        if let Some(talkers) = &self.settings.talkers {
+            let mut talkers = talkers.lock().unwrap_or_else(PoisonError::into_inner);
+            talkers.count(event);
+        }
+        if let Some((wait, line)) = written.waits {
+            self.endpoints.keep(*wait, line);
+        } else if written.timeline && self.settings.timelines {
+            let renderer = &self.renderer;
+            renderer.write_for_timelines(&self.out, start, &mut self.timeline);
+        }
+        while let Some((flow, oldest)) = self.endpoints.crowded_out() {
+            self.write_line(oldest, &flow);
+        }
+    }
+
     /// Writes the lines whose ends are known by now, or will not be.
     fn write_waiting(&mut self, now: u64) {
-        if self.out.is_empty() {
-            self.timeline.clear();
-        }
+        self.begin();
         while let Some((flow, line)) = self.endpoints.over(now, self.system.as_mut()) {
             self.write_line(line, &flow);
         }
@@ -466,7 +314,7 @@ impl Engine {
         self.counters.unreadable += 1;
         if self.unreadable.len() < MOST_UNREADABLE {
             let line = if self.settings.log {
-                self.line
+                self.reading.line
             } else {
                 self.counters.records + self.counters.unreadable
             };

@@ -17,6 +17,7 @@ mod outbox;
 mod proc;
 mod reader;
 mod runtimes;
+mod shared;
 mod sockets;
 mod syslog;
 mod system;

@@ -14,7 +14,8 @@ use pyo3::types::{PyBytes, PyDict};
 use tsauditd_core::{Host, RawFormat, Settings};
 
 use crate::decoder::told;
-use crate::reader::{Change, Plan, Shared, run};
+use crate::reader::{Plan, run};
+use crate::shared::{Change, Shared};
 use crate::system;
 
 /// The longest gathering pause: a second. Longer ones only fill the kernel's queue.

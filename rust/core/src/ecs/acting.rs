@@ -3,7 +3,7 @@
 use crate::assemble::Event;
 use crate::ecs::again::Hash;
 use crate::ecs::changes::Changes;
-use crate::ecs::memo::{Acting, Place};
+use crate::ecs::memo::{Acting, Memo, Place, Told};
 use crate::ecs::{Renderer, Written};
 use crate::event::View;
 use crate::process::Table;
@@ -142,4 +142,21 @@ fn holds(processes: &Table, acting: Acting, event: &Event, system: &dyn System) 
     acting
         .seat
         .is_none_or(|seat| processes.holds(seat, event.key.node, event.stamp.seconds, system))
+}
+
+/// Keeps what was written of who acted for the next event of the same, unless its SYSCALL has a name twice.
+pub(super) fn keep(
+    people: &mut Memo,
+    place: Place,
+    mut told: Told,
+    acting: Acting,
+    view: &View<'_>,
+    generation: u64,
+) {
+    let Some(who) = view.opened.who.filter(|_| !view.opened.repeated) else {
+        return;
+    };
+    told.acting = acting;
+    let enriched = view.event.at(view.part(view.actor()).enriched);
+    people.put(place, told, view.event.at(who), enriched, generation);
 }

@@ -1,8 +1,9 @@
 //! `file`: the file that an event is about, from its PATH record.
 
-use crate::action::Action;
+use crate::action::{Action, Object as Kind};
 use crate::assemble::Span;
 use crate::decode::value::Owner;
+use crate::ecs::meaning::Meaning;
 use crate::ecs::memo::Section;
 use crate::ecs::pen::Pen;
 use crate::ecs::user::{known_name, selinux};
@@ -31,9 +32,20 @@ pub struct Target {
 }
 
 impl Target {
-    /// Finds it: the row's index, or the first after it that is neither a parent directory nor unknown.
+    /// The file that an event is about, if it is about one. What an io_uring request works on, its call's row tells.
     #[must_use]
-    pub fn find(view: &View<'_>, action: &Action) -> Option<Self> {
+    pub fn of(view: &View<'_>, meaning: &Meaning<'_>) -> Option<Self> {
+        let row = if view.part(view.lead()).kind == kind::URINGOP {
+            meaning.call
+        } else {
+            meaning.lead
+        };
+        row.filter(|row| row.object == Kind::File)
+            .and_then(|row| Self::find(view, row))
+    }
+
+    /// Finds it: the row's index, or the first after it that is neither a parent directory nor unknown.
+    fn find(view: &View<'_>, action: &Action) -> Option<Self> {
         let count = view.parts(kind::PATH).count();
         let skip = if count > action.path { action.path } else { 0 };
         let hinted = view.parts(kind::PATH).nth(skip)?;

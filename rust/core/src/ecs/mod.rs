@@ -8,7 +8,9 @@ mod auditd;
 mod changes;
 pub mod container;
 mod data;
+mod extra;
 mod file;
+mod host;
 mod line;
 mod meaning;
 mod memo;
@@ -19,13 +21,14 @@ mod pen;
 mod pool;
 mod process;
 mod session;
+mod tags;
 mod user;
 
+pub use host::Host;
 pub use line::OpenLine;
 
-use crate::action::{Action, Actions, Object as Kind};
+use crate::action::{Actions, Object as Kind};
 use crate::assemble::Event;
-use crate::container::Container;
 use crate::decode::argv::Arguments;
 use crate::ecs::again::{Line, Lines, Mark, Marks, Who};
 use crate::ecs::memo::Section;
@@ -33,27 +36,14 @@ use crate::ecs::pen::Recall;
 use crate::endpoint::wait::Wait;
 use crate::endpoint::{Answer, Endpoints};
 use crate::event::{Opened, View};
-use crate::fields::name;
-use crate::json::{self, Clock, Object};
+use crate::json::{Clock, Object};
 use crate::process::seen::Turn;
 use crate::process::{Entry, Table};
-use crate::record::kind;
 use crate::system::System;
 use crate::timeline::{self, Aside};
 
 /// The version of ECS whose fields these are.
 const ECS_VERSION: &str = "8.17.0";
-
-/// Who this machine is, for events that it wrote itself. What is `None` is left out.
-#[derive(Debug, Clone, Default)]
-pub struct Host {
-    /// `host.name`, unless the record brings its own.
-    pub name: Option<String>,
-    /// `host.id`.
-    pub id: Option<String>,
-    /// `host.boot.id`.
-    pub boot_id: Option<String>,
-}
 
 /// What there is to know of a line that was written.
 #[derive(Debug)]
@@ -220,7 +210,7 @@ impl Renderer {
         pen.out.extend_from_slice(b"\"}");
         pen.not_for_timelines(ecs_at);
         let original_at = meaning.write(&view, &mut pen, &top);
-        host(&view, &mut pen, &top, &self.host);
+        host::write(&view, &mut pen, &top, &self.host);
         let user_at = pen.out.len();
         pen.same(&top, Section::User, |pen| {
             user::write(&view, pen, &top, meaning.users())
@@ -241,14 +231,7 @@ impl Renderer {
         if let Some(container) = cage {
             container::write(&mut pen, &top, container);
         }
-        let target = |row: Option<&Action>| {
-            row.filter(|row| row.object == Kind::File)
-                .and_then(|row| file::Target::find(&view, row))
-        };
-        let mut object = target(meaning.lead);
-        if view.part(view.lead()).kind == kind::URINGOP {
-            object = target(meaning.call);
-        }
+        let object = file::Target::of(&view, &meaning);
         if let Some(object) = &object {
             object.write(&view, &mut pen, &top);
         }
@@ -256,7 +239,7 @@ impl Renderer {
             network::write(&view, &mut pen, &top, meaning.lead);
         }
         let tags_at = pen.out.len();
-        pen.same(&top, Section::Tags, |pen| tags(&view, pen, &top));
+        pen.same(&top, Section::Tags, |pen| tags::write(&view, pen, &top));
         top.name(pen.out, "service");
         pen.out.extend_from_slice(b"{\"type\":\"auditd\"}");
         pen.not_for_timelines(tags_at);
@@ -272,13 +255,13 @@ impl Renderer {
             meaning.lead,
             object,
         );
-        let (whole, mut extra) = extra(
+        let (whole, mut extra) = extra::write(
             &view,
             &mut pen,
             &top,
             &mut self.data,
             &self.arguments,
-            &Beside {
+            &extra::Beside {
                 session_prefix: &self.session_prefix,
                 joined,
                 changes,
@@ -293,14 +276,8 @@ impl Renderer {
             Recall::Known(told) => Some(told.number),
             _ => None,
         };
-        if let (Recall::Learning(told), true) = (pen.recall, pen.intact)
-            && let (Some(place), Some(who), false) = (place, self.opened.who, self.opened.repeated)
-        {
-            let enriched = view.event.at(view.part(view.actor()).enriched);
-            let mut told = *told;
-            told.acting = acting;
-            self.people
-                .put(place, told, event.at(who), enriched, generation);
+        if let (Recall::Learning(told), true, Some(place)) = (pen.recall, pen.intact, place) {
+            acting::keep(&mut self.people, place, *told, acting, &view, generation);
         }
         if keep {
             self.aside.clear(); // what follows `event.original` moves
@@ -356,145 +333,4 @@ impl Renderer {
         }
         written
     }
-}
-
-/// Writes `"host":{...}`. A record that brings its host's name is not from this machine.
-fn host(view: &View<'_>, pen: &mut pen::Pen<'_>, parent: &Object, host: &Host) {
-    let node = view.event.at(view.event.node);
-    let object = Object::member(pen.out, parent, "host");
-    if node.is_empty() {
-        pen.text(
-            &object,
-            "name",
-            host.name.as_deref().unwrap_or_default().as_bytes(),
-        );
-        pen.text(
-            &object,
-            "id",
-            host.id.as_deref().unwrap_or_default().as_bytes(),
-        );
-        if let Some(id) = &host.boot_id {
-            let boot = Object::member(pen.out, &object, "boot");
-            pen.text(&boot, "id", id.as_bytes());
-            boot.close(pen.out);
-        }
-    } else {
-        pen.text(&object, "name", node);
-        pen.related.hosts.add(node);
-    }
-    object.close(pen.out);
-}
-
-/// Writes `"tags":[...]`: the keys of the rules that asked for the event, which the kernel joins with \x01
-/// (`AUDIT_KEY_SEPARATOR`, libaudit).
-fn tags(view: &View<'_>, pen: &mut pen::Pen<'_>, parent: &Object) {
-    let keyed = [Some(view.actor()), view.first(kind::URINGOP)];
-    let mut keys = keyed
-        .into_iter()
-        .flatten()
-        .filter_map(|part| view.field(part, name::KEY));
-    let Some(field) =
-        keys.find(|field| field.quoted || !matches!(view.value(field), b"(null)" | b""))
-    else {
-        return;
-    };
-    let value = view.value(field);
-    let mut scratch = std::mem::take(pen.scratch);
-    let keys = crate::event::text(value, field.quoted, &mut scratch);
-    pen.list(
-        parent,
-        "tags",
-        keys.split(|byte| *byte == 1).filter(|key| !key.is_empty()),
-    );
-    *pen.scratch = scratch;
-}
-
-/// What is known beside the records of who acted.
-struct Beside<'a> {
-    session_prefix: &'a [u8],
-    /// The process that was put into a running container, and has brought this one there.
-    joined: Option<&'a [u8]>,
-    changes: Option<changes::Changes>,
-    cage: Option<&'a Container>,
-    /// A file was opened.
-    opened: bool,
-}
-
-/// Writes `"tsauditd":{...}`: readings, and whatever is to be said about the event itself. Returns whether the event
-/// was all there, and the object, which is still open.
-fn extra(
-    view: &View<'_>,
-    pen: &mut pen::Pen<'_>,
-    parent: &Object,
-    data: &mut data::Data,
-    arguments: &Arguments,
-    beside: &Beside<'_>,
-) -> (bool, Object) {
-    let object = Object::member(pen.out, parent, "tsauditd");
-    pen.same(&object, Section::SessionId, |pen| {
-        session::write(view, pen, &object, beside);
-    });
-    if let Some(container) = beside.cage.filter(|cage| cage.claimed) {
-        container::claim(pen, &object, container);
-    }
-    let start = pen.out.len();
-    data.write_readings(pen, &object);
-    if !beside.opened {
-        pen.not_for_timelines(start);
-    }
-    if let Some(changes) = &beside.changes {
-        changes.write_before(view, pen, &object);
-    }
-    let reasons = incomplete(view, arguments);
-    pen.list(
-        &object,
-        "incomplete",
-        reasons.iter().flatten().map(|reason| reason.as_bytes()),
-    );
-    if view.event.addition {
-        object.name(pen.out, "addition");
-        pen.out.extend_from_slice(b"true");
-    }
-    if arguments.cut > 0 {
-        object.name(pen.out, "arguments_cut");
-        json::number(pen.out, arguments.cut);
-    }
-    if !pen.intact {
-        object.name(pen.out, "invalid_utf8");
-        pen.out.extend_from_slice(b"true");
-    }
-    (reasons.iter().all(Option::is_none), object)
-}
-
-/// Why the event is not all that the kernel wrote. An addition is not judged: its event was emitted before.
-fn incomplete(view: &View<'_>, arguments: &Arguments) -> [Option<&'static str>; 4] {
-    if view.event.addition {
-        return [None; 4];
-    }
-    let paths = view.parts(kind::PATH).count() as u64;
-    // The kernel counts the directory of a message queue, and does not show it (`audit_inode_parent_hidden`).
-    let shows_all = !view
-        .call()
-        .1
-        .is_some_and(|call| matches!(call.name(), "mq_open" | "mq_unlink"));
-    let items = view
-        .syscall()
-        .and_then(|_| crate::record::decimal(view.of_actor(name::ITEMS)));
-    let explains = |kind: u16| {
-        matches!(
-            kind,
-            kind::PATH | kind::CWD | kind::EXECVE | kind::SOCKADDR | kind::PROCTITLE
-        )
-    };
-    let alone = view.event.parts.iter().all(|part| explains(part.kind));
-    [
-        view.event
-            .incomplete
-            .map(crate::assemble::Incomplete::reason),
-        arguments.missing.then_some("arguments are missing"),
-        items
-            .filter(|items| shows_all && *items > paths)
-            .map(|_| "PATH records are missing"),
-        alone.then_some("the SYSCALL record is missing"),
-    ]
 }

@@ -1,7 +1,8 @@
 //! `tsauditd.session`: the session that an event belongs to.
 
+use crate::ecs::extra::Beside;
 use crate::ecs::pen::Pen;
-use crate::ecs::{Beside, Host, process};
+use crate::ecs::{Host, process};
 use crate::event::View;
 use crate::json::{self, Object};
 
