@@ -6,12 +6,13 @@ import contextlib
 import fcntl
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from cost import PROC
-from report import say
+from report import fail, say
 
 from tsauditd.errors import TsauditdError
 from tsauditd.kernel import status as kernel
@@ -28,6 +29,28 @@ FAILURE_PRINTK = 1
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _END_SECONDS = 30.0
+
+
+def needs_root() -> None:
+    """Ends the benchmark, with exit code 4, if it is not root's."""
+    if os.geteuid() != 0:
+        fail("root is needed to take the audit pid", 4)
+
+
+@contextlib.contextmanager
+def workplace(where: str) -> Iterator[Path]:
+    """A directory in `where` for what a benchmark writes, which everybody may enter.
+
+    What breaks the block off ends the benchmark with its one line: exit code 1, or 130 when interrupted.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="tsauditd-bench-", dir=where) as name:
+            os.chmod(name, 0o755)
+            yield Path(name)
+    except TsauditdError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted; the kernel's audit is as it was", 130)
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from logs import KINDS, WINDOW_MS, Kind, Log, make_logs
 from report import (
     TSAUDITD,
     fail,
+    finish,
     heading,
     machine,
     median,
@@ -31,7 +32,6 @@ from report import (
     table,
     verdict,
     versions,
-    write,
 )
 
 from tsauditd.errors import TsauditdError
@@ -118,7 +118,7 @@ def compare(options: argparse.Namespace) -> int:
     print(f"in 2 s: events in the log's densest {WINDOW_MS / 1000:g} s, which ausearch has open at a time")
     print("\n".join(ratios))
     print(f"load average after: {', '.join(f'{value:.2f}' for value in result['load_average_after'])}")
-    print(f"written: {write('convert', result)}")
+    finish("convert", result)
     if not agreed:
         fail("the programs did not find the same events: see above")
     return 0

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from borrowed import borrowed_audit
+from borrowed import borrowed_audit, needs_root, workplace
 from readers import BACKLOG_LIMIT, PACKETS, RECEIVE_BUFFER, Delivered, Reader
-from report import fail, heading, machine, median, spread, table, versions, write
+from report import fail, finish, heading, machine, median, spread, table, versions
 from workload import HERE, OPENS, Bench, Run, compiled
-
-from tsauditd.errors import TsauditdError
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +57,14 @@ WAYS = (
 def main() -> int:
     """Runs the benchmark; 0 done, 1 something failed, 4 not root, 130 interrupted."""
     options = arguments()
-    if os.geteuid() != 0:
-        fail("root is needed to take the audit pid", 4)
+    needs_root()
     for tool, package in (("cc", "gcc libc6-dev"), ("taskset", "util-linux"), ("chrt", "util-linux")):
         if shutil.which(tool) is None:
             fail(f"{tool} is missing: apt-get install {package}")
     chosen = [way for way in WAYS if not options.only or any(word in way.name for word in options.only)]
     about, tools = machine(), versions({"cc": ["cc", "--version"]})
-    try:
-        with tempfile.TemporaryDirectory(prefix="tsauditd-bench-", dir=options.dir) as directory:
-            runs = measured(Path(directory), chosen, options.events, options.rounds)
-    except TsauditdError as error:
-        fail(str(error))
-    except KeyboardInterrupt:
-        fail("interrupted; the kernel's audit is as it was", 130)
+    with workplace(options.dir) as directory:
+        runs = measured(directory, chosen, options.events, options.rounds)
     print(heading(f"ways to receive; one event for each of {options.events:,} open() calls", about, tools))
     print(report(runs, options.events))
     result = {
@@ -84,7 +74,7 @@ def main() -> int:
             name: [{**asdict(run), "calls": calls} for run, calls in each] for name, each in runs.items()
         },
     }
-    print(f"written: {write('floors', result)}")
+    finish("floors", result)
     return 0
 
 

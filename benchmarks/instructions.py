@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from multiply import CAPTURES, Capture, captures, write_log
-from report import fail, say, table, write
+from report import fail, finish, say, table
 
 SIZES = (3_000_000, 6_000_000)
 """Bytes of the short and of the long log."""
@@ -39,7 +39,7 @@ def main() -> int:
         for kind, found in result.items()
     ]
     print(table(("log", "instructions an event", "a byte", "events"), rows))
-    print(f"written: {write('instructions', result)}")
+    finish("instructions", result)
     return 0
 
 

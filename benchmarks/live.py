@@ -8,17 +8,14 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
 
-from borrowed import borrowed_audit
+from borrowed import borrowed_audit, needs_root, workplace
 from readers import BACKLOG_LIMIT, BATCHED_FLOOR, FLOOR, Delivered, readers
-from report import TSAUDITD, fail, heading, machine, median, spread, table, verdict, versions, write
+from report import TSAUDITD, fail, finish, heading, machine, median, spread, table, verdict, versions
 from workload import HERE, Bench, Run, compiled, whole
 
-from tsauditd.errors import TsauditdError
 from tsauditd.kernel import status as kernel
 
 FLOOR_AIM = 2.0
@@ -31,8 +28,7 @@ AUDITD_AIM = 4.0
 def main() -> int:
     """Runs the benchmark; 0 done, 1 something failed or was not delivered, 4 not root, 130 interrupted."""
     options = arguments()
-    if os.geteuid() != 0:
-        fail("root is needed to take the audit pid", 4)
+    needs_root()
     for tool, package in (("cc", "gcc libc6-dev"), ("auditd", "auditd"), ("auditctl", "auditd")):
         if shutil.which(tool) is None:
             fail(f"{tool} is missing: apt-get install {package}")
@@ -40,20 +36,15 @@ def main() -> int:
     tools = versions(
         {"tsauditd": [TSAUDITD, "--version"], "auditd": ["auditctl", "-v"], "cc": ["cc", "--version"]}
     )
-    try:
-        with tempfile.TemporaryDirectory(prefix="tsauditd-bench-", dir=options.dir) as directory:
-            bench = Bench(Path(directory), options.events)
-            floor = compiled(HERE / "floor.c", Path(directory))
-            chosen = [one for one in readers(floor) if not options.only or options.only in one.name]
-            if not chosen:
-                fail(f"no reader has {options.only} in its name", 2)
-            with borrowed_audit(BACKLOG_LIMIT) as control:
-                settings = asdict(kernel.status(control))
-                runs = bench.rounds(control, chosen, options.rounds)
-    except TsauditdError as error:
-        fail(str(error))
-    except KeyboardInterrupt:
-        fail("interrupted; the kernel's audit is as it was", 130)
+    with workplace(options.dir) as directory:
+        bench = Bench(directory, options.events)
+        floor = compiled(HERE / "floor.c", directory)
+        chosen = [one for one in readers(floor) if not options.only or options.only in one.name]
+        if not chosen:
+            fail(f"no reader has {options.only} in its name", 2)
+        with borrowed_audit(BACKLOG_LIMIT) as control:
+            settings = asdict(kernel.status(control))
+            runs = bench.rounds(control, chosen, options.rounds)
     result = {
         "machine": about,
         "versions": tools,
@@ -66,8 +57,7 @@ def main() -> int:
     }
     print(heading(f"one event for each of {options.events:,} open() calls", about, tools))
     print(report(runs, options.events))
-    print(f"load average after: {', '.join(f'{value:.2f}' for value in os.getloadavg())}")
-    print(f"written: {write('live', result)}")
+    finish("live", result)
     missing = [name for name, each in runs.items() if any(not whole(run, options.events) for run in each)]
     if missing:
         fail(f"events are missing or not complete: {', '.join(missing)}")

@@ -9,20 +9,18 @@ import argparse
 import json
 import os
 import subprocess
-import tempfile
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from borrowed import borrowed_audit
+from borrowed import borrowed_audit, needs_root, workplace
 from clients import Ends, Scene, Seen, missing, path_of, scenes
 from readers import BACKLOG_LIMIT, tsauditd
-from report import TSAUDITD, fail, heading, machine, say, table, verdict, versions, write
+from report import TSAUDITD, fail, finish, heading, machine, say, table, verdict, versions
 from workload import HERE, add, compiled, end, wait_until_it_reads
 
-from tsauditd.errors import TsauditdError
 from tsauditd.kernel import status as kernel
 from tsauditd.kernel.netlink import ControlSocket
 
@@ -50,8 +48,7 @@ class Reach:
 def main() -> int:
     """Runs the benchmark; 0 done, 1 something failed or an end was wrong, 4 not root, 130 interrupted."""
     options = arguments()
-    if os.geteuid() != 0:
-        fail("root is needed to take the audit pid", 4)
+    needs_root()
     if lack := missing():
         fail(lack)
     about = machine()
@@ -63,21 +60,14 @@ def main() -> int:
             "curl": ["curl", "-V"],
         }
     )
-    try:
-        with tempfile.TemporaryDirectory(prefix="tsauditd-bench-", dir=options.dir) as directory:
-            os.chmod(directory, 0o755)  # nginx's workers are another user
-            at = Path(directory)
-            chosen = [
-                scene
-                for scene in scenes(at, compiled(HERE / "connects.c", at), options.count, options.seconds)
-                if options.only in scene.name
-            ]
-            with borrowed_audit(BACKLOG_LIMIT) as control:
-                seen, events = run(control, chosen, at)
-    except TsauditdError as error:
-        fail(str(error))
-    except KeyboardInterrupt:
-        fail("interrupted; the kernel's audit is as it was", 130)
+    with workplace(options.dir) as at:
+        chosen = [
+            scene
+            for scene in scenes(at, compiled(HERE / "connects.c", at), options.count, options.seconds)
+            if options.only in scene.name
+        ]
+        with borrowed_audit(BACKLOG_LIMIT) as control:
+            seen, events = run(control, chosen, at)
     found = {name: reaches(each, events) for name, each in seen.items()}
     result = {
         "machine": about,
@@ -86,8 +76,7 @@ def main() -> int:
     }
     print(heading("both ends of connections", about, tools))
     print(report(found))
-    print(f"load average after: {', '.join(f'{value:.2f}' for value in os.getloadavg())}")
-    print(f"written: {write('reach', result)}")
+    finish("reach", result)
     if wrong := sum(reach.wrong for both in found.values() for reach in both):
         fail(f"{wrong} ends are wrong")
     return 0

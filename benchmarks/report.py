@@ -119,6 +119,12 @@ def write(name: str, data: dict[str, Any]) -> Path:
     return path
 
 
+def finish(name: str, result: dict[str, Any]) -> None:
+    """Writes the result, and says where it is and how busy the machine was at the end."""
+    print(f"load average after: {', '.join(f'{value:.2f}' for value in os.getloadavg())}")
+    print(f"written: {write(name, result)}")
+
+
 def _value(file: str, key: str) -> str | None:
     """The value of the first `key : value` line."""
     for line in Path(file).read_text(encoding="utf-8", errors="replace").splitlines():

@@ -13,7 +13,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,8 +20,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import orjson
-from borrowed import borrowed_audit
-from report import TSAUDITD, fail, heading, machine, say, table, versions, write
+from borrowed import borrowed_audit, needs_root, workplace
+from report import TSAUDITD, fail, finish, heading, machine, say, table, versions
 from workload import end, wait_until_it_reads
 
 from tsauditd.errors import TsauditdError
@@ -53,33 +52,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--set", action="append", metavar="DIR", help="another set (all of rules/)")
     sets = [Path(name) for name in parser.parse_args().set or [PROJECT / "rules" / name for name in SETS]]
-    if os.geteuid() != 0:
-        fail("root is needed to take the audit pid", 4)
+    needs_root()
     for tool in ("sshd", "sudo", "nginx", "make", "gcc", "useradd"):
         if shutil.which(tool) is None:
             fail(f"{tool} is missing: apt-get install openssh-server sudo nginx-light make gcc passwd")
     about, tools = machine(), versions({"tsauditd": [TSAUDITD, "--version"]})
     costs: dict[str, dict[str, Cost]] = {}
-    try:
-        with tempfile.TemporaryDirectory(prefix="tsauditd-bench-", dir="/var/tmp") as directory:
-            os.chmod(directory, 0o755)
-            with (
-                people(Path(directory)) as key,
-                sshd(Path(directory), key),
-                nginx(Path(directory), small_site(Path(directory)), WEB_PORT),
-            ):
-                work = {
-                    f"{LOGINS} logins": lambda: logins(key),
-                    f"a build of {SOURCES} files": lambda: build(key),
-                    f"{REQUESTS} web requests": requests,
-                    f"{COMMANDS} commands of a service": service,
-                }
-                for rules in sets:
-                    costs[rules.name] = measured(rules, work, Path(directory))
-    except TsauditdError as error:
-        fail(str(error))
-    except KeyboardInterrupt:
-        fail("interrupted; the kernel's audit is as it was", 130)
+    with (
+        workplace("/var/tmp") as directory,
+        people(directory) as key,
+        sshd(directory, key),
+        nginx(directory, small_site(directory), WEB_PORT),
+    ):
+        work = {
+            f"{LOGINS} logins": lambda: logins(key),
+            f"a build of {SOURCES} files": lambda: build(key),
+            f"{REQUESTS} web requests": requests,
+            f"{COMMANDS} commands of a service": service,
+        }
+        for rules in sets:
+            costs[rules.name] = measured(rules, work, directory)
     rows = [
         [
             name,
@@ -96,7 +88,7 @@ def main() -> int:
         "versions": tools,
         "sets": {name: {what: asdict(cost) for what, cost in each.items()} for name, each in costs.items()},
     }
-    print(f"written: {write('rulesets', result)}")
+    finish("rulesets", result)
     return 0
 
 

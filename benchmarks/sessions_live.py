@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
-import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from borrowed import borrowed_audit
+from borrowed import borrowed_audit, needs_root, workplace
 from readers import BACKLOG_LIMIT, RECEIVE_BUFFER, Delivered, Reader, tsauditd_counted
-from report import TSAUDITD, fail, heading, machine, median, spread, table, verdict, write
+from report import TSAUDITD, fail, finish, heading, machine, median, spread, table, verdict
 from workload import EXECS, Bench, Run, whole
-
-from tsauditd.errors import TsauditdError
 
 AIM_US = 15.0
 """At most so much for a command beyond its event."""
@@ -77,25 +73,19 @@ def main() -> int:
     options = parser.parse_args()
     if options.commands < 1 or options.rounds < 1:
         parser.error("--commands and --rounds must be 1 or more")
-    if os.geteuid() != 0:
-        fail("root is needed to take the audit pid", 4)
+    needs_root()
     readers = [reader(WITHOUT, sessions=False), reader(WITH, sessions=True)]
     found: dict[str, dict[str, list[Run]]] = {}
-    try:
-        for storm, script in STORMS.items():
-            with tempfile.TemporaryDirectory(prefix="tsauditd-bench-", dir=options.dir) as directory:
-                load = replace(
-                    EXECS,
-                    rule=f"-a always,exit -F arch=b64 -S execve -F auid={PERSON}",
-                    through=("sh", "-c", f'{_LOG_IN}{shlex.quote(script)} sh "$@"', "sh"),
-                )
-                bench = Bench(Path(directory), options.commands, load)
-                with borrowed_audit(BACKLOG_LIMIT) as control:
-                    found[storm] = bench.rounds(control, readers, options.rounds)
-    except TsauditdError as error:
-        fail(str(error))
-    except KeyboardInterrupt:
-        fail("interrupted; the kernel's audit is as it was", 130)
+    for storm, script in STORMS.items():
+        with workplace(options.dir) as directory:
+            load = replace(
+                EXECS,
+                rule=f"-a always,exit -F arch=b64 -S execve -F auid={PERSON}",
+                through=("sh", "-c", f'{_LOG_IN}{shlex.quote(script)} sh "$@"', "sh"),
+            )
+            bench = Bench(directory, options.commands, load)
+            with borrowed_audit(BACKLOG_LIMIT) as control:
+                found[storm] = bench.rounds(control, readers, options.rounds)
     about = machine()
     print(heading(f"{options.commands:,} commands in one login session", about, {}))
     print(report(found, options.commands))
@@ -108,7 +98,7 @@ def main() -> int:
             for storm, runs in found.items()
         },
     }
-    print(f"written: {write('sessions-live', result)}")
+    finish("sessions-live", result)
     every = [run for runs in found.values() for each in runs.values() for run in each]
     if not all(whole(run, options.commands) for run in every):
         fail("commands are missing")

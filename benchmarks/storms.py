@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 from dataclasses import asdict
-from pathlib import Path
 
 from beside import ENRICHED, OURS, WITH_LAUREL, missing, readers
-from borrowed import borrowed_audit
+from borrowed import borrowed_audit, needs_root, workplace
 from readers import BACKLOG_LIMIT, WITH_CONTEXT, WITHOUT_CONTEXT, context_readers
-from report import TSAUDITD, fail, heading, machine, median, spread, table, verdict, versions, write
+from report import TSAUDITD, fail, finish, heading, machine, median, spread, table, verdict, versions
 from workload import EXECS, OPENS, Bench, Run, whole
-
-from tsauditd.errors import TsauditdError
 
 LAUREL_AIM = 8.0
 """At least so many times less than auditd with laurel."""
@@ -29,8 +25,7 @@ CONTEXT_AIM = 1.15
 def main() -> int:
     """Runs the benchmark; 0 done, 1 something failed or was not delivered, 4 not root, 130 interrupted."""
     options = arguments()
-    if os.geteuid() != 0:
-        fail("root is needed to take the audit pid", 4)
+    needs_root()
     if lack := missing():
         fail(lack)
     about = machine()
@@ -41,18 +36,13 @@ def main() -> int:
             "laurel": ["laurel", "--version"],
         }
     )
-    try:
-        with tempfile.TemporaryDirectory(prefix="tsauditd-bench-", dir=options.dir) as directory:
-            bench = Bench(Path(directory), options.events, EXECS)
-            with borrowed_audit(BACKLOG_LIMIT) as control:
-                runs = bench.rounds(control, readers(), options.rounds)
-            opening = Bench(Path(directory), options.opens, OPENS)
-            with borrowed_audit(BACKLOG_LIMIT) as control:
-                opens = opening.rounds(control, context_readers(), options.rounds)
-    except TsauditdError as error:
-        fail(str(error))
-    except KeyboardInterrupt:
-        fail("interrupted; the kernel's audit is as it was", 130)
+    with workplace(options.dir) as directory:
+        bench = Bench(directory, options.events, EXECS)
+        with borrowed_audit(BACKLOG_LIMIT) as control:
+            runs = bench.rounds(control, readers(), options.rounds)
+        opening = Bench(directory, options.opens, OPENS)
+        with borrowed_audit(BACKLOG_LIMIT) as control:
+            opens = opening.rounds(control, context_readers(), options.rounds)
     result = {
         "machine": about,
         "versions": tools,
@@ -65,8 +55,7 @@ def main() -> int:
     print(heading(f"one event for each of {options.events:,} programs run", about, tools))
     print(report(runs, options.events))
     print(opens_report(opens, options.opens))
-    print(f"load average after: {', '.join(f'{value:.2f}' for value in os.getloadavg())}")
-    print(f"written: {write('storms', result)}")
+    finish("storms", result)
     lacking = [name for name, each in runs.items() if any(not whole(run, options.events) for run in each)]
     lacking += [name for name, each in opens.items() if any(not whole(run, options.opens) for run in each)]
     if {OURS, WITH_CONTEXT, WITHOUT_CONTEXT}.intersection(lacking):

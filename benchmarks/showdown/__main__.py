@@ -6,10 +6,9 @@ Takes the audit pid, makes a user and a file in /etc/sudoers.d and removes them:
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 
-from borrowed import interruptible
+from borrowed import interruptible, needs_root
 from report import TSAUDITD, fail, versions, write
 
 from showdown import page, publish, rounds, tables, work
@@ -50,8 +49,7 @@ def main() -> int:
     """Runs it; 0 done, 1 something failed, 4 not root, 130 interrupted."""
     options = arguments()
     interruptible()
-    if os.geteuid() != 0:
-        fail("root is needed to take the audit pid", 4)
+    needs_root()
     for tool, package in TOOLS.items():
         if shutil.which(tool) is None:
             fail(f"{tool} is missing: apt-get install {package}")
