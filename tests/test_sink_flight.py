@@ -1,9 +1,13 @@
 """What is kept and what is counted of what was sent: nothing in between is missed, and both are bounded."""
 
+import socket
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsauditd.sinks.flight import Flight
+from tsauditd.sinks.flight import Flight, UnderWay
 
 
 @given(
@@ -28,3 +32,48 @@ def test_every_message_under_way_is_kept_or_counted(sizes: list[int], limit: int
     if under_way == 0:
         assert counted == 0
     assert flight.broken(under_way) == 0, "told once"
+
+
+@pytest.fixture
+def connection() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The writer's end of a connection, and the reader's."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as writer,
+        server.accept()[0] as reader,
+    ):
+        yield writer, reader
+
+
+def test_what_a_reader_leaves_is_never_more_than_is_said(
+    connection: tuple[socket.socket, socket.socket],
+) -> None:
+    """Its buffer grows while it reads, and holds most when it stops in the middle."""
+    writer, reader = connection
+    under_way = UnderWay(writer)
+    writer.setblocking(False)
+    sent = read = 0
+    for _ in range(50):
+        try:
+            while True:
+                sent += writer.send(bytes(64 << 10))
+                assert sent - read <= under_way.bytes()
+        except BlockingIOError:
+            read += len(reader.recv(1 << 20))
+    assert sent - read <= under_way.bytes()
+    reader.close()
+    writer.setblocking(True)
+    with pytest.raises(ConnectionResetError):
+        writer.recv(1)  # there was something unread: it is not told as closed
+    assert sent - read <= under_way.bytes()
+
+
+def test_a_reader_that_closes_has_read_everything(connection: tuple[socket.socket, socket.socket]) -> None:
+    writer, reader = connection
+    under_way = UnderWay(writer)
+    writer.sendall(bytes(1000))
+    assert len(reader.recv(1000, socket.MSG_WAITALL)) == 1000
+    reader.close()
+    assert writer.recv(1) == b""
+    under_way.closed()
+    assert under_way.bytes() == 0

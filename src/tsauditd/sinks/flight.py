@@ -3,6 +3,7 @@
 import fcntl
 import socket
 import struct
+import sys
 import termios
 from collections import deque
 from dataclasses import dataclass
@@ -10,11 +11,14 @@ from dataclasses import dataclass
 _CHUNK = 64 << 10
 """Bytes of what is only counted that share one entry."""
 
-_WINDOW_AT = 228
-"""Where struct tcp_info has tcpi_snd_wnd (linux/tcp.h; since Linux 5.4)."""
+_OPTIONS_AT = 5
+"""Where struct tcp_info has tcpi_options, and behind it tcpi_snd_wscale in four bits (linux/tcp.h)."""
 
-_UNKNOWN_WINDOW = 32 << 20
-"""Bytes: the largest receive buffer by default (Linux 6.16, tcp_rmem), where the kernel does not tell the window."""
+_SCALED = 4
+"""TCPI_OPT_WSCALE: the reader's end scales its windows."""
+
+_LARGEST_WINDOW = 65_535
+"""Bytes, before they are scaled (RFC 7323, 2.2)."""
 
 
 @dataclass(slots=True)
@@ -84,20 +88,35 @@ class UnderWay:
     def __init__(self, line: socket.socket) -> None:
         self._line = line
         self._stream = line.type == socket.SOCK_STREAM
-        self._window = 0
+        self._closed = False
+        self._room = self._largest_room() if self._stream else 0
+
+    def closed(self) -> None:
+        """Notes that the reader's end has closed the stream: what it acknowledged has then been read.
+
+        An end that closes with something unread, or is told more afterwards, resets the connection instead
+        (RFC 1122, 4.2.2.13; tcp_close, net/ipv4/tcp.c), also when its process is killed.
+        """
+        self._closed = True
 
     def bytes(self) -> int:
-        """For a stream what is not acknowledged, and twice the largest window that the reader's end has offered.
+        """For a stream what is not acknowledged, and as much as the reader's buffer can have room for.
 
-        It offers what its buffer has room for; twice, since the buffer may have grown while it was never empty. For
-        datagrams to a local socket what the sender's buffer may hold, which is charged until they are read (unix(7)).
+        For datagrams to a local socket what the sender's buffer may hold, which is charged until they are read
+        (unix(7)).
         """
         if not self._stream:
             return self._line.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
-        known = self._line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _WINDOW_AT + 4)
-        window = _UNKNOWN_WINDOW
-        if len(known) == _WINDOW_AT + 4:
-            (window,) = struct.unpack_from("I", known, _WINDOW_AT)
-        self._window = max(self._window, window)
         unacknowledged = struct.unpack("i", fcntl.ioctl(self._line.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
-        return int(unacknowledged) + 2 * self._window
+        return int(unacknowledged) + (0 if self._closed else self._room)
+
+    def _largest_room(self) -> int:
+        """The largest window that the reader's end can ever offer.
+
+        It chose the scale by the largest buffer that it will have (tcp_select_initial_window, net/ipv4/tcp_output.c);
+        what it offers now says less, since the buffer grows while it is being filled.
+        """
+        known = self._line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _OPTIONS_AT + 2)
+        options, scales = known[_OPTIONS_AT:]
+        low = scales & 15 if sys.byteorder == "little" else scales >> 4
+        return _LARGEST_WINDOW << (low if options & _SCALED else 0)

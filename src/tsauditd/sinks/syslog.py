@@ -214,6 +214,8 @@ class SyslogWriter:
             return
         finally:
             line.settimeout(_SLICE_SECONDS)
+        if self._under_way is not None:
+            self._under_way.closed()
         raise ConnectionResetError(errno.ECONNRESET, "the collector has closed the connection")
 
     def _lose(self) -> None:
