@@ -1,7 +1,8 @@
 """Scenes of people in real logins: a daemon, an sshd, and the sessions that come of it."""
 
 import json
-import subprocess
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,7 +64,9 @@ class Scene:
 @contextmanager
 def played(directory: Path, rules: str = "") -> Iterator[Scene]:
     """The daemon with rules for alice, bob and nobody and with those given, and an sshd. Files stand in `directory`."""
-    place = Path(subprocess.check_output(["mktemp", "-d", "/tmp/scene.XXXXXX"], text=True).strip())
+    place = Path(
+        tempfile.mkdtemp(prefix="scene.", dir="/tmp")
+    )  # its path is typed, and shown in narrow columns
     place.chmod(0o777)
     (directory / "scenes.rules").write_text(RULES + rules)
     config = directory / "tsauditd.toml"
@@ -77,9 +80,15 @@ def played(directory: Path, rules: str = "") -> Iterator[Scene]:
             yield Scene(sshd, place, directory / "sessions.json")
             daemon.stop()
     finally:
-        subprocess.run(["rm", "-rf", place], check=True)
+        shutil.rmtree(place)
 
 
 def lines(view: View) -> list[tuple[str, ...]]:
     """The rows in short, without the ends of processes that never started a program."""
     return [row for row in told(view) if row[0] != "other"]
+
+
+def outliving(*commands: str) -> list[tuple[str, ...]]:
+    """A login of alice with these commands and its logout, after which the last of them goes on to `whoami`."""
+    begun = [("command", "alice", command) for command in commands]
+    return [("login", "alice", ""), BASH, *begun, ("logout", "alice", ""), ("command", "alice", "whoami")]

@@ -1,14 +1,12 @@
 """Logins, sudo and connections of this machine through the demonstration rules."""
 
-import pwd
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from live import PATIENCE_S, Event, events, losses, running
+from logins import people
 
 from tsauditd.kernel.state import Snapshot
 
@@ -19,18 +17,6 @@ ALICE, BOB = {"id": "4242", "name": "alice"}, {"id": "4243", "name": "bob"}
 # The ends of the link that work/ssh.sh makes.
 CLIENT, CLIENT6 = "203.0.113.10", "2001:db8::10"
 LOGGED_IN = ["sh", "-c", 'echo 4242 >/proc/self/loginuid && exec "$@"', "sh"]
-
-
-@contextmanager
-def people() -> Iterator[None]:
-    """alice and bob, for as long as it takes."""
-    there = {"alice", "bob"} & {person.pw_name for person in pwd.getpwall()}
-    subprocess.run(["sh", PROVOKE / "people.sh", "add"], check=True)
-    try:
-        yield
-    finally:
-        if not there:
-            subprocess.run(["sh", PROVOKE / "people.sh", "remove"], check=True)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from disks import small_disk
 from live import PATIENCE_S, auditctl, events, losses, numbers, opened, running, wait_until
 
 from tsauditd.config import FileOutput
@@ -23,14 +24,8 @@ MIB = 1 << 20
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 16 MiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", place], check=True)
-    try:
+    with small_disk(tmp_path / "disk", 16) as place:
         yield place
-    finally:
-        subprocess.run(["umount", "--lazy", place], check=True)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from disks import small_disk
 from live import PATIENCE_S, auditctl, events, losses, numbers, opened, running, wait_until
 
 from tsauditd.kernel.state import Snapshot
@@ -14,15 +15,9 @@ pytestmark = pytest.mark.system
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", disk], check=True)
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", "--lazy", disk], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", 2) as place:
+        yield place
 
 
 def configured(tmp_path: Path, output: Path, keys: str = "") -> list[str]:
@@ -33,10 +28,10 @@ def configured(tmp_path: Path, output: Path, keys: str = "") -> list[str]:
 
 @pytest.mark.parametrize("action", ["ignore", "suspend"])
 def test_a_full_disk_loses_nothing_that_the_queue_holds(
-    untouched: Snapshot, flood: str, flood_rules: Path, tmp_path: Path, small_disk: Path, action: str
+    untouched: Snapshot, flood: str, flood_rules: Path, tmp_path: Path, disk: Path, action: str
 ) -> None:
     """Lost: nothing. Some 3 MB of events against 2 MiB of disk; room comes back by itself, without a signal."""
-    output, prefix, ballast = small_disk / "out.json", f"{tmp_path}/missing/", small_disk / "ballast"
+    output, prefix, ballast = disk / "out.json", f"{tmp_path}/missing/", disk / "ballast"
     ballast.write_bytes(b"x" * (1 << 20))
     words = configured(tmp_path, output, f'disk_full_action = "{action}"')
     with running(tmp_path, *words, "--rules", str(flood_rules), key="flood") as daemon:
@@ -44,7 +39,7 @@ def test_a_full_disk_loses_nothing_that_the_queue_holds(
         wait_until(
             lambda: any("No space left" in line or "suspended" in line for line in daemon.said), "it is told"
         )
-        subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
         wait_until(lambda: opened(events(output), prefix)[-1:] == numbers(2000)[-1:], "all is written")
         daemon.stop()
         assert any(line.endswith(": writing again") for line in daemon.said)

@@ -67,12 +67,38 @@ impl Answer {
     }
 }
 
-/// Asks with a buffer that grows until the entry fits. `ask` fills the buffer and returns the C function's result and
-/// the name it found, copied. Of the results, getpwuid(3) lists these for "not found".
-fn with_buffer(mut ask: impl FnMut(&mut [c_char]) -> (c_int, Option<String>)) -> Answer {
+/// A function of the name service that looks up an id: getpwuid_r(3), getgrgid_r(3).
+type LookUp<Entry> =
+    unsafe extern "C" fn(u32, *mut Entry, *mut c_char, usize, *mut *mut Entry) -> c_int;
+
+/// Asks for an id's name, with a buffer that grows until the entry fits. Of the results, getpwuid(3) lists these for
+/// "not found".
+///
+/// # Safety
+/// `Entry` is a plain C structure of integers and pointers, valid when zero, that `ask` fills, with strings in the
+/// buffer that it is given.
+unsafe fn look_up<Entry>(
+    ask: LookUp<Entry>,
+    id: u32,
+    name: impl Fn(&Entry) -> *mut c_char,
+) -> Answer {
     let mut buffer: Vec<c_char> = vec![0; 1024];
     loop {
-        match ask(&mut buffer) {
+        // SAFETY: as the caller promises; the buffer outlives the copy.
+        let answer = unsafe {
+            let mut entry: Entry = std::mem::zeroed();
+            let mut found = std::ptr::null_mut();
+            let result = ask(
+                id,
+                &raw mut entry,
+                buffer.as_mut_ptr(),
+                buffer.len(),
+                &raw mut found,
+            );
+            let there = !found.is_null();
+            (result, there.then(|| copied(name(&entry))).flatten())
+        };
+        match answer {
             (0, Some(name)) => return Answer::Name(name),
             (0 | libc::ENOENT | libc::ESRCH | libc::EBADF | libc::EPERM, _) => {
                 return Answer::Nobody;
@@ -98,54 +124,13 @@ unsafe fn copied(name: *const c_char) -> Option<String> {
 }
 
 fn user(uid: u32) -> Answer {
-    with_buffer(|buffer| {
-        // SAFETY: passwd is a plain C structure of integers and pointers, valid when zero; the kernel's caller fills
-        // it. The strings it points to lie in `buffer`, which outlives the copy.
-        unsafe {
-            let mut entry: libc::passwd = std::mem::zeroed();
-            let mut found = std::ptr::null_mut();
-            let result = libc::getpwuid_r(
-                uid,
-                &raw mut entry,
-                buffer.as_mut_ptr(),
-                buffer.len(),
-                &raw mut found,
-            );
-            (
-                result,
-                if found.is_null() {
-                    None
-                } else {
-                    copied(entry.pw_name)
-                },
-            )
-        }
-    })
+    // SAFETY: passwd is such a structure, and this the function that fills it.
+    unsafe { look_up(libc::getpwuid_r, uid, |entry: &libc::passwd| entry.pw_name) }
 }
 
 fn group(gid: u32) -> Answer {
-    with_buffer(|buffer| {
-        // SAFETY: as in `user`, with the group structure.
-        unsafe {
-            let mut entry: libc::group = std::mem::zeroed();
-            let mut found = std::ptr::null_mut();
-            let result = libc::getgrgid_r(
-                gid,
-                &raw mut entry,
-                buffer.as_mut_ptr(),
-                buffer.len(),
-                &raw mut found,
-            );
-            (
-                result,
-                if found.is_null() {
-                    None
-                } else {
-                    copied(entry.gr_name)
-                },
-            )
-        }
-    })
+    // SAFETY: as in `user`, with the group structure.
+    unsafe { look_up(libc::getgrgid_r, gid, |entry: &libc::group| entry.gr_name) }
 }
 
 /// Asks the name service, which may take as long as a directory server does.

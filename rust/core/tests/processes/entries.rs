@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::host::{Host1, Running, UNSET};
+use crate::host::{Host, Running, UNSET};
 
 #[test]
 fn doors() {
@@ -48,7 +48,7 @@ fn doors() {
         "/usr/lib/openssh/sshd-session",
         "0::/system.slice/ssh.service",
     );
-    let mut host = Host1::live(&running);
+    let mut host = Host::live(&running);
     let login = "pid=20 uid=0 auid=1000 ses=7 msg='op=login acct=\"a\" exe=\"/usr/lib/openssh/sshd-session\" \
                  hostname=? addr=::ffff:192.0.2.7 terminal=/dev/pts/1 res=success'";
     host.records(&[(1112, login.into())]);
@@ -157,7 +157,7 @@ fn doors() {
 
 #[test]
 fn a_program_that_takes_the_name_of_a_door_is_none() {
-    let mut host = Host1::offline();
+    let mut host = Host::offline();
     host.exec_in(1, 40, "/usr/sbin/sshd -D", UNSET);
     let shell = host.exec(40, 50, "/bin/bash");
     assert_eq!(
@@ -189,7 +189,7 @@ fn what_a_program_writes_of_itself_is_not_believed_while_it_can_be_looked_at() {
     let running = Running::default();
     running.start(1, 0, 0, 1, "/sbin/init", "");
     running.start(60, 600, 1, 60, "/tmp/tool", "");
-    let mut host = Host1::live(&running);
+    let mut host = Host::live(&running);
     let told = "uid=0 auid=1000 ses=7 msg='op=login id=0 exe=\"/usr/sbin/sshd\" hostname=? addr=192.0.2.66 \
                 terminal=ssh res=success'";
     running.start(61, 610, 60, 61, "/tmp/tool", "");
@@ -207,7 +207,7 @@ fn what_a_program_writes_of_itself_is_not_believed_while_it_can_be_looked_at() {
 
 #[test]
 fn a_double_fork_keeps_its_line() {
-    let mut host = Host1::offline();
+    let mut host = Host::offline();
     host.exec_in(1, 40, "/usr/sbin/sshd -D", UNSET);
     host.exec(40, 50, "/bin/bash");
     host.call(57, 60, 40, 50, "/bin/bash", 7);
@@ -240,7 +240,7 @@ fn a_session_whose_leader_has_gone_is_known_by_its_number() {
     let running = Running::default();
     running.start(1, 0, 0, 1, "/sbin/init", "0::/");
     running.start(50, 500, 1, 40, "/bin/runner", "0::/");
-    let mut host = Host1::live(&running);
+    let mut host = Host::live(&running);
     running.start(60, 600, 50, 40, "/bin/ls", "0::/");
     let seen = [
         host.open(1, 50, "/bin/runner"),
@@ -278,7 +278,7 @@ fn what_the_first_process_starts_without_a_session_is_in_none() {
     running.start(20, 5, 2, 0, "", "0::/");
     running.start(30, 300, 1, 0, "/bin/agent", "0::/");
     running.start(40, 400, 30, 0, "/bin/runner", "0::/");
-    let mut host = Host1::live(&running);
+    let mut host = Host::live(&running);
     running.start(60, 600, 40, 0, "/bin/ls", "0::/");
     let all = [
         host.exec_in(40, 60, "/bin/ls", UNSET),
@@ -309,7 +309,7 @@ fn what_the_first_process_starts_without_a_session_is_in_none() {
 fn a_session_of_the_first_process_is_told_and_is_no_entry() {
     let running = Running::default();
     running.start(1, 0, 0, 1, "/sbin/init", "0::/");
-    let mut host = Host1::live(&running);
+    let mut host = Host::live(&running);
     running.start(30, 300, 1, 1, "/bin/agent", "0::/");
     let event = host.exec_in(1, 30, "/bin/agent", UNSET);
     assert_eq!(leader(&event, "session_leader"), (1, true));
@@ -325,7 +325,7 @@ fn who_is_in_the_session_of_a_container_is_in_the_container() {
     running.start(1, 0, 0, 1, "/sbin/init", "0::/");
     running.start(30, 300, 1, 30, "/bin/bash", "0::/");
     running.start(50, 500, 30, 50, "/bin/sh", &inside);
-    let mut host = Host1::live(&running);
+    let mut host = Host::live(&running);
     let first = host.exec(30, 50, "/bin/sh");
     assert_eq!(first["container"]["id"], id.as_str());
     // Its parent was never seen; its own control group is there to be read, or no more.
@@ -346,7 +346,7 @@ fn the_shell_of_a_login_at_a_console_is_its_entry_with_a_session_or_without() {
     let running = Running::default();
     running.start(1, 0, 0, 1, "/sbin/init", "0::/");
     running.start(40, 400, 1, 40, "/usr/bin/login", "0::/");
-    let mut host = Host1::live(&running);
+    let mut host = Host::live(&running);
     // util-linux's login makes a session for the shell, shadow's does not; it starts others, which are no shells.
     for (pid, session) in [(50, 50), (51, 40)] {
         running.start(pid, 500, 40, session, "/bin/bash", "0::/");

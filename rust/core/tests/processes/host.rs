@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use tsauditd_core::system::{Image, Stat};
-use tsauditd_core::{Engine, Host, Settings, System};
+use tsauditd_core::{Engine, Settings, System};
 
 /// A process: its stat, program, arguments and control group.
 type Shown = (Stat, String, String, String);
@@ -61,57 +61,40 @@ impl System for Machine {
         pids
     }
     fn stat(&mut self, pid: u32) -> Option<Stat> {
-        self.running
-            .0
-            .lock()
-            .unwrap()
-            .get(&pid)
-            .map(|found| found.0)
+        self.of(pid, |shown| shown.0)
     }
     fn image(&mut self, pid: u32) -> Option<Image> {
-        let running = self.running.0.lock().unwrap();
-        let executable = running.get(&pid)?.1.clone().into_bytes();
-        Some(Image {
+        self.of(pid, |shown| Image {
             name: b"name".to_vec(),
-            executable,
+            executable: shown.1.clone().into_bytes(),
             ..Image::default()
         })
     }
     fn arguments(&mut self, pid: u32) -> Option<&[u8]> {
-        self.text = self
-            .running
-            .0
-            .lock()
-            .unwrap()
-            .get(&pid)?
-            .2
-            .clone()
-            .into_bytes();
+        self.text = self.of(pid, |shown| shown.2.clone().into_bytes())?;
         Some(&self.text)
     }
     fn cgroup(&mut self, pid: u32) -> Option<&[u8]> {
-        self.text = self
-            .running
-            .0
-            .lock()
-            .unwrap()
-            .get(&pid)?
-            .3
-            .clone()
-            .into_bytes();
+        self.text = self.of(pid, |shown| shown.3.clone().into_bytes())?;
         Some(&self.text)
     }
 }
 
-pub struct Host1 {
+impl Machine {
+    fn of<T>(&self, pid: u32, what: impl Fn(&Shown) -> T) -> Option<T> {
+        self.running.0.lock().unwrap().get(&pid).map(what)
+    }
+}
+
+pub struct Host {
     pub engine: Engine,
     serial: u64,
     pub seconds: u64,
 }
 
-impl Host1 {
+impl Host {
     pub fn live(running: &Running) -> Self {
-        let host = Host {
+        let host = tsauditd_core::Host {
             name: None,
             id: Some("host-and-machine".into()),
             boot_id: Some("boot-and-days".into()),

@@ -2,19 +2,19 @@
 
 use serde_json::Value;
 
-use crate::host::{Host1, Running, UNSET, entity};
+use crate::host::{Host, Running, UNSET, entity};
 
 const CONTAINER: &str = "0::/system.slice/docker-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.scope";
 const EXEC: &str = "/usr/bin/runc exec --process /tmp/p --detach \
                     0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-fn host() -> (Running, Host1) {
+fn host() -> (Running, Host) {
     let running = Running::default();
     running.start(1, 0, 0, 1, "/sbin/init", "0::/init.scope");
     let shim = "/usr/bin/containerd-shim-runc-v2";
     running.start(30, 300, 1, 30, shim, "0::/system.slice/containerd.service");
     running.start(40, 400, 30, 40, "/bin/server", CONTAINER);
-    let host = Host1::live(&running);
+    let host = Host::live(&running);
     (running, host)
 }
 
@@ -91,7 +91,7 @@ fn who_has_a_log_in_keeps_it() {
 #[test]
 fn timelines_get_the_events_of_both_and_no_others() {
     let (_, mut host) = host();
-    let given = |host: &mut Host1| std::mem::take(host.engine.batch().1);
+    let given = |host: &mut Host| std::mem::take(host.engine.batch().1);
     host.exec_in(30, 50, EXEC, UNSET);
     assert_eq!(given(&mut host), b"");
     host.exec_in(50, 60, "/bin/sh", UNSET);

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::host::{Host1, Running, entity, syscall};
+use crate::host::{Host, Running, entity, syscall};
 
 #[test]
 fn a_process_keeps_its_name_over_events_programs_and_daemons() {
@@ -10,7 +10,7 @@ fn a_process_keeps_its_name_over_events_programs_and_daemons() {
     running.start(1, 0, 0, 1, "/sbin/init", "0::/init.scope");
     running.start(50, 500, 1, 50, "/bin/bash", "0::/a.service");
     running.start(60, 600, 50, 50, "/bin/ls", "0::/a.service");
-    let mut host = Host1::live(&running);
+    let mut host = Host::live(&running);
     let first = host.exec(50, 60, "/bin/ls -l");
     assert_eq!(first["process"]["start"], "1970-01-01T00:16:46.000Z");
     assert_eq!(first["process"]["parent"]["executable"], "/bin/bash");
@@ -21,7 +21,7 @@ fn a_process_keeps_its_name_over_events_programs_and_daemons() {
     assert_eq!(first["process"]["session_leader"]["pid"], 50);
     let again = host.open(50, 60, "/bin/ls");
     let other = host.exec(50, 60, "/bin/cat x");
-    let restarted = Host1::live(&running).open(50, 60, "/bin/ls");
+    let restarted = Host::live(&running).open(50, 60, "/bin/ls");
     for event in [&again, &other, &restarted] {
         assert_eq!(entity(event), entity(&first));
     }
@@ -36,7 +36,7 @@ fn a_number_that_passes_on_is_another_process() {
     let running = Running::default();
     running.start(50, 500, 1, 50, "/bin/bash", "");
     running.start(60, 600, 50, 50, "/bin/ls", "");
-    let mut host = Host1::live(&running);
+    let mut host = Host::live(&running);
     let one = host.exec(50, 60, "/bin/ls one");
     running.start(60, 900, 50, 50, "/bin/ls", "");
     let two = host.exec(50, 60, "/bin/ls two");
@@ -58,7 +58,7 @@ fn a_number_is_looked_at_again_when_its_turn_has_come() {
     let running = Running::default();
     running.start(50, 500, 1, 50, "/bin/worker", "");
     running.start(60, 600, 50, 50, "/bin/worker", "");
-    let mut host = Host1::live(&running);
+    let mut host = Host::live(&running);
     host.engine.number_given(60);
     let one = host.open(50, 60, "/bin/worker");
     running.start(60, 601, 50, 50, "/bin/worker", "");
@@ -75,7 +75,7 @@ fn a_number_is_looked_at_again_when_its_turn_has_come() {
 
 #[test]
 fn a_log_tells_numbers_that_pass_on_by_ends_and_births() {
-    let mut host = Host1::offline();
+    let mut host = Host::offline();
     let one = host.exec(50, 60, "/bin/ls one");
     assert_eq!(
         entity(&one),
@@ -102,7 +102,7 @@ fn a_log_tells_numbers_that_pass_on_by_ends_and_births() {
 
 #[test]
 fn an_orphan_has_the_parent_that_took_it_up_and_stays_itself() {
-    let mut host = Host1::offline();
+    let mut host = Host::offline();
     host.exec(1, 50, "/bin/bash");
     let before = host.exec(50, 60, "/bin/sleep 9");
     let after = host.open(1, 60, "/bin/sleep");
@@ -113,7 +113,7 @@ fn an_orphan_has_the_parent_that_took_it_up_and_stays_itself() {
 
 #[test]
 fn threads_are_no_processes_and_run_programs_as_their_process() {
-    let mut host = Host1::offline();
+    let mut host = Host::offline();
     let before = host.exec(50, 60, "/bin/java");
     // clone with CLONE_THREAD; the record's a0 is hex.
     let record = syscall(56, 61, 50, 60, "/bin/java", 7).replace("a0=11", "a0=3d0f00");
@@ -126,7 +126,7 @@ fn threads_are_no_processes_and_run_programs_as_their_process() {
 
 #[test]
 fn the_title_comes_from_the_table_when_the_kernel_leaves_it_out() {
-    let mut host = Host1::offline();
+    let mut host = Host::offline();
     let long = format!("/bin/ls {}", "x".repeat(200));
     let started = host.exec(50, 60, &long);
     let later = host.open(50, 60, "/bin/ls");
@@ -148,7 +148,7 @@ fn the_title_comes_from_the_table_when_the_kernel_leaves_it_out() {
 
 #[test]
 fn arguments_that_are_long_when_written_are_cut() {
-    let mut host = Host1::offline();
+    let mut host = Host::offline();
     let rude = "01".repeat(4_000);
     host.records(&[
         (1300, syscall(59, 0, 50, 60, "/bin/sh", 7)),
@@ -168,7 +168,7 @@ fn arguments_that_are_long_when_written_are_cut() {
 
 #[test]
 fn a_fork_bomb_stays_within_bounds() {
-    let mut host = Host1::offline();
+    let mut host = Host::offline();
     let long = "x".repeat(4_000);
     for pid in 100..18_100 {
         host.exec(pid - 1, pid, &format!("/bin/bomb {long}"));
@@ -185,7 +185,7 @@ proptest! {
     /// Whatever comes in whatever order: of one pid between two programs nothing changes, and no event is lost.
     #[test]
     fn any_order_of_turns_is_taken(turns in prop::collection::vec((0u8..6, 1u32..12, 1u32..12), 1..200)) {
-        let mut host = Host1::offline();
+        let mut host = Host::offline();
         for (turn, parent, pid) in turns {
             let event = match turn {
                 0 => host.exec(parent, pid, "/bin/a b"),
@@ -210,7 +210,7 @@ proptest! {
 fn what_was_gone_before_it_was_looked_at_is_known_from_its_birth() {
     let running = Running::default();
     running.start(20, 200, 1, 20, "/bin/daemon start", "0::/\n");
-    let mut host = Host1::live(&running);
+    let mut host = Host::live(&running);
     host.exec(1, 20, "/bin/daemon start");
     // A double fork: both are gone when their events come, and the second was taken up by the first process.
     host.call(57, 30, 1, 20, "/bin/daemon", 7);
