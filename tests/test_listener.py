@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import time
+from itertools import pairwise
 
 import pytest
 from replay import (
@@ -184,24 +185,24 @@ def test_a_slow_taker_loses_nothing() -> None:
         assert in_order(lines + listener.take().splitlines()) == list(range(count))
 
 
-def in_order(lines: list[bytes]) -> list[int]:
-    """The serials of the events, of which each record must be there once.
+def in_order(lines: list[bytes], records: int | None = None) -> list[int]:
+    """The serials of the events, of which each record must be there once; `records`: how many, if not all of each.
 
-    Taking 64 MiB holds the sender up, which needs Python's lock: it may be silent for so long in the middle of an
-    event that the rest comes as an addition.
+    A sender that is held up in the middle of an event (it needs Python's lock, which taking 64 MiB holds; or it gets no
+    processor) may be silent for so long that the rest comes as an addition.
     """
     got = [json.loads(line) for line in lines]
-    additions = [each for each in got if "addition" in each["tsauditd"]]
     events = [each for each in got if "addition" not in each["tsauditd"]]
-    assert sum(len(each["event"]["original"]) for each in got) == 4 * len(events)
-    for each in additions:
-        cut = next(one for one in events if one["event"]["id"] == each["event"]["id"])
-        assert "no end of the event came in time" in cut["tsauditd"]["incomplete"]
-        assert got.index(each) == got.index(cut) + 1
+    assert sum(len(each["event"]["original"]) for each in got) == (records or 4 * len(events))
+    for before, each in pairwise(got):
+        if "addition" in each["tsauditd"]:
+            assert before["event"]["id"] == each["event"]["id"]
+            if "addition" not in before["tsauditd"]:
+                assert "no end of the event came in time" in before["tsauditd"]["incomplete"]
     return [each["event"]["sequence"] for each in events]
 
 
-@pytest.mark.parametrize("cut", [1, 2, 3, 4])
+@pytest.mark.parametrize("cut", [1, 4])
 def test_a_sender_that_is_held_up_within_an_event_loses_nothing(cut: int) -> None:
     before, held = events(range(300)), event(300)
     with socket_pair() as (sender, receiver):
@@ -231,7 +232,8 @@ def test_a_full_outbox_does_not_keep_stop_waiting() -> None:
         assert sent < 500_000, "the thread went on reading"
         listener.stop()
         assert listener.counters()["packets"] == sent
-        assert serials(listener.take().splitlines()) == list(range(-(-sent // 5)))
+        lines = listener.take().splitlines()
+        assert in_order(lines, records=sent - sent // 5) == list(range(-(-sent // 5)))
 
 
 def test_packets_of_other_senders_are_refused() -> None:

@@ -12,10 +12,11 @@ pub use crate::assembled::{Event, Incomplete, Part, Span};
 use crate::gaps::Gaps;
 use crate::record::{Record, kind};
 
-/// Live: how long a silent socket means that an unfinished event gets nothing more, in milliseconds.
+/// Live: how long a silent socket means that an event for which no end marker is due gets nothing more, in
+/// milliseconds. Also the most that passes for the assembler between two looks: while nobody looked nothing could come.
 const QUIET: u64 = 80;
-/// Live: how long an unfinished event waits while other records come, in milliseconds. A task that waits for the
-/// backlog can be held between two records of its event.
+/// Live: how long an unfinished event waits while other records come, or its end marker is due, in milliseconds. A task
+/// can be held between two records of its event: by the backlog, or because a virtual machine gets no processor.
 const BUSY: u64 = 2_000;
 /// Logs: an event is over when the log is this many records past it ...
 const RECORDS_PAST: u64 = 4_096;
@@ -36,7 +37,7 @@ const LARGEST_SPARE: usize = 64 << 10;
 /// Where the records come from, which decides what ends an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// The kernel: an end marker follows each event of several records; `now` is a clock in milliseconds.
+    /// The kernel: an end marker follows the records of a system call; `now` is a clock in milliseconds.
     Live,
     /// A log: no end markers; the log's own times and order are the clock.
     Log,
@@ -73,6 +74,9 @@ pub struct Assembler {
     /// The name seen last, and its key.
     node: (Vec<u8>, u64),
     records: u64,
+    /// Live: milliseconds in which it was looked, and the clock at the last look.
+    watched: u64,
+    looked: u64,
     last: u64,
     late: u64,
 }
@@ -93,6 +97,8 @@ impl Assembler {
             gaps: HashMap::new(),
             node: (Vec::new(), 0),
             records: 0,
+            watched: 0,
+            looked: 0,
             last: 0,
             late: 0,
         }
@@ -102,7 +108,7 @@ impl Assembler {
     pub fn push(&mut self, record: &Record<'_>, now: u64, done: &mut Vec<Event>) {
         self.records += 1;
         let now = if self.source == Source::Live {
-            now
+            self.watch(now)
         } else {
             self.records
         };
@@ -135,15 +141,15 @@ impl Assembler {
         if self.source == Source::Log {
             return None;
         }
-        if now >= self.last.saturating_add(QUIET) {
-            self.finish_current(Some(Incomplete::Timeout), done);
-            while let Some((key, _)) = self.order.pop_front() {
-                self.finish_open(key, Incomplete::Timeout, done);
-            }
-            return None;
+        let steady = now;
+        let now = self.watch(now);
+        let quiet = self.last.saturating_add(QUIET);
+        if now >= quiet {
+            self.let_go_quiet(now, done);
         }
         self.let_go_old(now, done);
-        (self.current.is_some() || !self.open.is_empty()).then(|| self.last.saturating_add(QUIET))
+        let wait = if now < quiet { quiet - now } else { QUIET };
+        (self.current.is_some() || !self.open.is_empty()).then(|| steady.saturating_add(wait))
     }
 
     /// Ends the input: everything open comes out, oldest first.
@@ -180,6 +186,13 @@ impl Assembler {
     #[must_use]
     pub fn late(&self) -> u64 {
         self.late
+    }
+
+    /// Goes on to the clock's `now`, by no more than a step. Returns the milliseconds in which it was looked.
+    fn watch(&mut self, now: u64) -> u64 {
+        self.watched += now.saturating_sub(self.looked).min(QUIET);
+        self.looked = self.looked.max(now);
+        self.watched
     }
 
     fn node_key(&mut self, node: &[u8]) -> u64 {
@@ -280,9 +293,11 @@ impl Assembler {
         done.push(event);
     }
 
-    /// Whether the kernel would have sent an end marker: it does for what happened within a system call.
+    /// Whether the kernel sends an end marker: it does after the records of a system call or of an operation of
+    /// io_uring, of which the first is one of these (`audit_log_exit`, kernel/auditsc.c).
     fn wants_end(&self, event: &Event) -> bool {
-        self.source == Source::Live && event.parts.iter().any(|part| part.kind == kind::SYSCALL)
+        let call = |part: &Part| matches!(part.kind, kind::SYSCALL | kind::URINGOP);
+        self.source == Source::Live && event.parts.iter().any(call)
     }
 
     /// Lets the oldest open events go while there are too many or too large ones.
@@ -295,6 +310,23 @@ impl Assembler {
                 return;
             };
             self.finish_open(key, Incomplete::Evicted, done);
+        }
+    }
+
+    /// Lets all unfinished events go, oldest first, but those whose end marker is still due.
+    fn let_go_quiet(&mut self, now: u64, done: &mut Vec<Event>) {
+        let over =
+            |event: &Event| !self.wants_end(event) || self.is_old(event.key, event.touched, now);
+        let current = self.current.as_ref().is_some_and(over);
+        let keys = self.order.iter().map(|(key, _)| *key);
+        let keys: Vec<Key> = keys
+            .filter(|key| self.open.get(key).is_some_and(over))
+            .collect();
+        for key in keys {
+            self.finish_open(key, Incomplete::Timeout, done);
+        }
+        if current {
+            self.finish_current(Some(Incomplete::Timeout), done);
         }
     }
 
