@@ -199,8 +199,13 @@ def test_a_locked_kernel_is_told_of_and_never_written_to() -> None:
     kernel.members["enabled"] = 2
     with pytest.raises(RestoreFailed, match="locked until reboot"):
         state.restore(before)
-    with pytest.raises(RulesLocked, match="nothing was changed"):
-        load(parse(["-D"], "x", NAMES), kernel)
+    lines = ["-D", "-a never,exclude -F msgtype=1307", "-w /etc/a -k one", "-a always,exit -F pid=7"]
+    kernel.rules = payloads([*lines[2:], lines[1]])  # list after list
+    for others in (["-D"], lines[:-1], [*lines, "-w /etc/b"], [*lines[:2], *lines[:1:-1]]):
+        with pytest.raises(RulesLocked, match="nothing was changed"):
+            load(parse(others, "x", NAMES), kernel)
+    done = load(parse([*lines, "-e 2"], "x", NAMES), kernel)
+    assert (done.added, done.deleted, done.kept, done.failed) == (0, 0, 3, False)
     assert kernel.told == []
 
 

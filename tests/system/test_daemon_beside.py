@@ -1,5 +1,7 @@
 """The daemon beside another one that has the audit pid: auditd, or a second tsauditd."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -61,6 +63,24 @@ def test_beside_auditd(untouched: Snapshot, flood: str, flood_rules: Path, tmp_p
         wait_until(lambda: f"{prefix}04999".encode() in log.read_bytes(), "auditd has them as well")
     assert opened(events(output), prefix) == numbers(5000)
     assert ", 0 lost, " in summary
+
+
+def test_who_reads_beside_goes_on_when_the_other_ends(
+    untouched: Snapshot, flood: str, flood_rules: Path, tmp_path: Path
+) -> None:
+    """Lost: nothing. The audit pid stays free: to take it is for whoever starts the daemon again."""
+    output, prefix = tmp_path / "out.json", f"{tmp_path}/missing/"
+    words = ["--output", str(output), "--rules", str(flood_rules)]
+    with (
+        auditd(tmp_path / "auditd", untouched) as pid,
+        running(tmp_path, *words, key="flood", observe=True) as daemon,
+    ):
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: status().pid == 0, "auditd has ended")
+        subprocess.run([flood, "open", "100", prefix], check=True, timeout=PATIENCE_S)
+        wait_until(lambda: opened(events(output), prefix) == numbers(100), "events come all the same")
+        assert status().pid == 0
+        daemon.stop()
 
 
 def test_auditd_that_comes_later_goes_on_when_the_daemon_ends(

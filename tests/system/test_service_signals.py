@@ -143,6 +143,13 @@ def test_usr1_rotates_every_file(files: Files, daemon: Daemon) -> None:
     assert "before" in Path(f"{files.json}.1").read_text()
 
 
+def test_auditctl_sends_signals_to_whoever_has_the_audit_pid(files: Files, daemon: Daemon) -> None:
+    auditctl("--signal", "CONT")
+    wait_until((files.run / "state").exists, "the state is written")
+    auditctl("--signal", "USR1")
+    assert wait_for(files, "daemon_rotate")["process"]["pid"] not in (os.getpid(), daemon.pid)
+
+
 def test_hup_takes_a_new_configuration_and_keeps_the_old_when_it_is_wrong(
     files: Files, daemon: Daemon
 ) -> None:

@@ -102,16 +102,19 @@ def load(commands: Sequence[Command], control: Control | None = None) -> Loaded:
 
     No event that the rules before and after both record is missed meanwhile (transition). Rules that are loaded
     already stay. When a command cannot be carried out the rules are left as they were, unless -c or -i is given: then
-    it is passed over. Raises RulesLocked, NotPrivileged, NoAudit, or KernelRefused that names file and line.
+    it is passed over. Where the kernel is locked and has the rules already, nothing is done. Raises RulesLocked,
+    NotPrivileged, NoAudit, or KernelRefused that names file and line.
     """
     done = Loaded()
     go_on = any(command.verb in LENIENT for command in commands)
     last = max((index for index, command in enumerate(commands) if command.verb in _OF_RULES), default=-1)
     with using(control) as link:
-        if kernel_status.status(link).locked:
-            raise RulesLocked
         before = list_rules(link)
         wanted = aim(commands, before)
+        if kernel_status.status(link).locked:
+            if wanted.problems or steps(before, wanted.rules):
+                raise RulesLocked
+            return Loaded(kept=len(before))
         for problem, number in wanted.problems:
             if not go_on:
                 raise KernelRefused(problem, number)
