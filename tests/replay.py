@@ -1,11 +1,13 @@
 """Stored packets, sent again: what a test of the listener needs instead of the kernel. No root needed."""
 
 import contextlib
+import json
 import os
 import select
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterable, Iterator
 
 from tsauditd.event import Listener
@@ -100,3 +102,16 @@ def threads(name: str) -> list[int]:
             if comm.read().strip() == name:
                 found.append(int(task))
     return found
+
+
+def serials(lines: list[bytes]) -> list[int]:
+    """The events' serials."""
+    return [json.loads(line)["event"]["sequence"] for line in lines]
+
+
+def wait_for(listener: Listener, count: str, value: int) -> None:
+    """Sleeps until a counter is at least `value`."""
+    end = time.monotonic() + PATIENCE_S
+    while listener.counters()[count] < value:
+        assert time.monotonic() < end, f"{count} stays at {listener.counters()[count]}"
+        time.sleep(0.001)
