@@ -18,7 +18,7 @@ pub struct Beside<'a> {
     pub session_prefix: &'a [u8],
     /// The process that was put into a running container, and has brought this one there.
     pub joined: Option<&'a [u8]>,
-    pub changes: Option<Changes>,
+    pub changes: Option<&'a Changes>,
     pub cage: Option<&'a Container>,
     /// A file was opened.
     pub opened: bool,
@@ -46,7 +46,7 @@ pub fn write(
     if !beside.opened {
         pen.not_for_timelines(start);
     }
-    if let Some(changes) = &beside.changes {
+    if let Some(changes) = beside.changes {
         changes.write_before(view, pen, &object);
     }
     let reasons = incomplete(view, arguments);

@@ -13,6 +13,7 @@ mod file;
 mod host;
 mod line;
 mod meaning;
+mod members;
 mod memo;
 mod network;
 mod original;
@@ -27,23 +28,18 @@ mod user;
 pub use host::Host;
 pub use line::OpenLine;
 
-use crate::action::{Actions, Object as Kind};
+use crate::action::Actions;
 use crate::assemble::Event;
 use crate::decode::argv::Arguments;
-use crate::ecs::again::{Line, Lines, Mark, Marks, Who};
-use crate::ecs::memo::Section;
-use crate::ecs::pen::Recall;
+use crate::ecs::again::{Line, Lines, Marks, Who};
+use crate::ecs::members::Members;
 use crate::endpoint::wait::Wait;
 use crate::endpoint::{Answer, Endpoints};
 use crate::event::{Opened, View};
-use crate::json::{Clock, Object};
-use crate::process::seen::Turn;
-use crate::process::{Entry, Table};
+use crate::json::Clock;
+use crate::process::Table;
 use crate::system::System;
-use crate::timeline::{self, Aside};
-
-/// The version of ECS whose fields these are.
-const ECS_VERSION: &str = "8.17.0";
+use crate::timeline::Aside;
 
 /// What there is to know of a line that was written.
 #[derive(Debug)]
@@ -152,141 +148,46 @@ impl Renderer {
             return written;
         }
         let start = out.len();
-        let acting::Opening {
-            place,
-            acting,
-            turn,
-            changes,
-        } = self.open(event, generation, system);
-        let no_change = changes.is_none() && turn == Turn::Nothing;
+        let opening = self.open(event, generation, system);
         let view = View {
             event,
             opened: &self.opened,
         };
         self.aside
             .begin(self.timelines && !process::session(&view).is_empty());
-        let entry = acting.seat.and_then(|seat| self.processes.get(seat));
         let answer = if self.context {
             endpoints.answer(&view, system)
         } else {
             Answer::Nothing
         };
-        self.related.clear();
-        let meaning = meaning::Meaning::of(&view, &self.actions);
-        // What a program's first event says is seldom said again, as the next has another key.
-        let place = place.filter(|_| self.opened.who.is_some() && turn != Turn::Exec);
-        let recall = match place {
-            Some(place) if !self.opened.known => {
-                Recall::Learning(Box::new(self.people.take(place)))
-            }
-            Some(place) => self.people.told(place).map_or(Recall::Not, Recall::Known),
-            None => Recall::Not,
-        };
-        let mut pen = pen::Pen {
-            out,
-            scratch: &mut self.scratch,
+        let Members {
+            whole,
+            timeline,
+            original_at,
+            mut extra,
+            intact,
+            told,
+            alike,
+        } = self.write_members(
+            event,
+            &opening,
+            matches!(answer, Answer::Nothing),
             system,
-            related: &mut self.related,
-            intact: true,
-            in_session: false,
-            recall,
-            memo: &mut self.memo,
-            marks: &mut self.marks,
-            aside: &mut self.aside,
-        };
-        pen.marks.clear();
-        let top = Object::open(pen.out);
-        top.name(pen.out, "@timestamp");
-        pen.out.push(b'"');
-        let clock = &mut self.clock;
-        pen.marked(Mark::Time, |out| {
-            clock.write(out, event.stamp.seconds, event.stamp.millis)
-        });
-        pen.out.push(b'"');
-        let ecs_at = pen.out.len();
-        top.name(pen.out, "ecs");
-        pen.out.extend_from_slice(b"{\"version\":\"");
-        pen.out.extend_from_slice(ECS_VERSION.as_bytes());
-        pen.out.extend_from_slice(b"\"}");
-        pen.not_for_timelines(ecs_at);
-        let original_at = meaning.write(&view, &mut pen, &top);
-        host::write(&view, &mut pen, &top, &self.host);
-        let user_at = pen.out.len();
-        pen.same(&top, Section::User, |pen| {
-            user::write(&view, pen, &top, meaning.users())
-        });
-        pen.same_users();
-        if let Some(changes) = &changes
-            && pen.out.len() > user_at
-        {
-            changes.write(&view, &mut pen, &top);
-        }
-        let process_at = pen.out.len();
-        process::write(&view, &mut pen, &top, &self.arguments, entry);
-        let process_end = pen.out.len();
-        let cage = entry.and_then(|entry| entry.container.as_deref());
-        let joined = entry
-            .and_then(Entry::joined)
-            .filter(|_| !self.session_prefix.is_empty());
-        if let Some(container) = cage {
-            container::write(&mut pen, &top, container);
-        }
-        let object = file::Target::of(&view, &meaning);
-        if let Some(object) = &object {
-            object.write(&view, &mut pen, &top);
-        }
-        if matches!(answer, Answer::Nothing) {
-            network::write(&view, &mut pen, &top, meaning.lead);
-        }
-        let tags_at = pen.out.len();
-        pen.same(&top, Section::Tags, |pen| tags::write(&view, pen, &top));
-        top.name(pen.out, "service");
-        pen.out.extend_from_slice(b"{\"type\":\"auditd\"}");
-        pen.not_for_timelines(tags_at);
-        if !self.data.gather(&view, meaning.users(), pen.system) {
-            pen.recall = Recall::Not;
-        }
-        auditd::write(
-            &view,
-            &mut pen,
-            &top,
-            &mut self.data,
-            &self.arguments,
-            meaning.lead,
-            object,
+            out,
         );
-        let (whole, mut extra) = extra::write(
-            &view,
-            &mut pen,
-            &top,
-            &mut self.data,
-            &self.arguments,
-            &extra::Beside {
-                session_prefix: &self.session_prefix,
-                joined,
-                changes,
-                cage,
-                opened: meaning.lead.is_some_and(|row| row.action == "opened-file"),
-            },
-        );
-        let process = pen.out.get(process_at..process_end).unwrap_or_default();
-        let timeline = pen.in_session || joined.is_some() || timeline::needed(&view, process);
-        let keep = self.original || !pen.intact;
-        let told = match &pen.recall {
-            Recall::Known(told) => Some(told.number),
-            _ => None,
+        let view = View {
+            event,
+            opened: &self.opened,
         };
-        if let (Recall::Learning(told), true, Some(place)) = (pen.recall, pen.intact, place) {
-            acting::keep(&mut self.people, place, *told, acting, &view, generation);
-        }
+        let keep = self.original || !intact;
         if keep {
             self.aside.clear(); // what follows `event.original` moves
             let before = out.len();
             original::write(&view, out, original_at);
             extra = extra.moved(before, out.len());
         }
-        if let Some(seat) = acting.seat {
-            self.processes.turn(seat, turn, event.stamp.time());
+        if let Some(seat) = opening.acting.seat {
+            self.processes.turn(seat, opening.turn, event.stamp.time());
         }
         let flow = match answer {
             Answer::Nothing => None,
@@ -312,8 +213,7 @@ impl Renderer {
             waits: None,
         };
         if let (Some(hash), Some(told), Some(text), false) = (hash, told, self.opened.who, keep)
-            && no_change
-            && meaning.lead.is_none_or(|row| row.object != Kind::Socket)
+            && alike
             && flow.is_none()
         {
             let enriched = view.part(view.actor()).enriched;
