@@ -86,6 +86,21 @@ class Terminal:
         self.process.wait(PATIENCE_S)
 
 
+@contextmanager
+def terminal(*words: str) -> Iterator[Terminal]:
+    """A command that logs in on a terminal that can do nothing, at its first prompt."""
+    environment = {**os.environ, "TERM": "dumb"}
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+    ) as process:
+        try:
+            login = Terminal(process)
+            login.until("$ ")
+            yield login
+        finally:
+            process.kill()
+
+
 class Door:
     """The sshd; see `door`."""
 
@@ -110,17 +125,8 @@ class Door:
     @contextmanager
     def terminal(self, who: str) -> Iterator[Terminal]:
         """`ssh who@here`, on a terminal that can do nothing, at its first prompt."""
-        words = self._ssh("-tt", f"{who}@{HERE}")
-        environment = {**os.environ, "TERM": "dumb"}
-        with subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
-        ) as process:
-            try:
-                terminal = Terminal(process)
-                terminal.until("$ ")
-                yield terminal
-            finally:
-                process.kill()
+        with terminal(*self._ssh("-tt", f"{who}@{HERE}")) as login:
+            yield login
 
 
 @contextmanager

@@ -1,12 +1,11 @@
 """By which door a process came to be on the host: sshd, cron or a terminal."""
 
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 from live import PATIENCE_S, Event, events, running
-from logins import PROVOKE, Terminal, people
+from logins import PROVOKE, people, terminal
 
 from tsauditd.kernel.state import Snapshot
 
@@ -38,18 +37,9 @@ exec unshare --mount sh -euc '
 
 def at_a_terminal(who: str, command: str) -> None:
     """Logs in by login(1), as at a console, and runs a command."""
-    words = ["script", "-qec", f"login -f {who}", "/dev/null"]
-    environment = {**os.environ, "TERM": "dumb"}
-    with subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
-    ) as process:
-        try:
-            terminal = Terminal(process)
-            terminal.until("$ ")
-            terminal.type(command)
-            terminal.leave()
-        finally:
-            process.kill()
+    with terminal("script", "-qec", f"login -f {who}", "/dev/null") as login:
+        login.type(command)
+        login.leave()
 
 
 @pytest.fixture
