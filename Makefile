@@ -56,7 +56,7 @@ bench-sessions: .venv/core.stamp ## Measure what sessions cost Python, for each 
 bench-rules: .venv/core.stamp ## Measure what each rule set costs in events (as root)
 	@$(BIN)/python benchmarks/rulesets.py $(ARGS)
 
-bench-storms: .venv/core.stamp ## Measure the daemon against auditd and auditd with laurel in an exec storm (as root)
+bench-storms: .venv/core.stamp ## Measure the daemon against auditd and auditd with laurel in exec and connect storms (as root)
 	@$(BIN)/python benchmarks/storms.py $(ARGS)
 
 fleet: .venv/core.stamp .venv/dev.stamp ## What 10,000 hosts cost by the last full showdown (ARGS="--hosts 500 --rate web=20": docs/fleet.md)

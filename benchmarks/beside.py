@@ -1,15 +1,21 @@
-"""Who reads the kernel's records in the exec storm: tsauditd, auditd as Debian ships it, and auditd with laurel."""
+"""Who reads the kernel's records in an exec or a connect storm: the floor, tsauditd, auditd as Debian ships it,
+and auditd with laurel.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from readers import Delivered, Reader, auditd, tsauditd, tsauditd_counted
+from readers import RECEIVE_BUFFER, Delivered, Reader, auditd, floors, tsauditd, tsauditd_counted
+from showdown import written
+from workload import KEY
 
 LAUREL = Path("/usr/sbin/laurel")
 LAUREL_CONFIGURATION = Path("/etc/laurel/config.toml")
@@ -20,15 +26,50 @@ _AUDITD_RECORD = re.compile(rb"^type=(\S+) msg=audit\([\d.]+:(\d+)\)")
 OURS = "tsauditd, to a file"
 ENRICHED = "auditd ENRICHED"
 WITH_LAUREL = "auditd + laurel"
+PAUSED_FLOOR = "floor, a pause of 4 ms"
 
 
-def readers() -> list[Reader]:
-    """All of them."""
+EXEC_PACKETS, CONNECT_PACKETS = 7, 4
+"""Of one execve(2): SYSCALL, EXECVE, CWD, two PATH, PROCTITLE and EOE; of one connect(2): SYSCALL, SOCKADDR, PROCTITLE,
+EOE."""
+
+
+def exec_readers(floor: Path) -> list[Reader]:
+    """All of them, reading what says that a program was run."""
     return [
+        *_floors(floor, EXEC_PACKETS),
         Reader(OURS, lambda at: tsauditd(at, at / "events.json"), _tsauditd_delivered),
         Reader(ENRICHED, lambda at: auditd(at, "ENRICHED"), _auditd_delivered),
         Reader(WITH_LAUREL, _auditd_with_laurel, _laurel_delivered),
     ]
+
+
+def connect_readers(floor: Path) -> list[Reader]:
+    """All of them, reading of connections; what they have written is read as the showdown does."""
+
+    def reader(
+        name: str, command: Callable[[Path], list[str]], form: written.Form, files: str, *, ends: bool = False
+    ) -> Reader:
+        def delivered(at: Path, _target: str) -> Delivered:
+            found = written.delivered(form, sorted(at.glob(files)), KEY, Counter())
+            own = tsauditd_counted(at, "").own if ends else None
+            return Delivered(found.events, found.both_ends if ends else found.complete, own)
+
+        return Reader(name, command, delivered)
+
+    return [
+        *_floors(floor, CONNECT_PACKETS),
+        reader(OURS, lambda at: tsauditd(at, at / "events.json"), written.ECS, "events.json", ends=True),
+        reader(ENRICHED, lambda at: auditd(at, "ENRICHED"), written.AUDIT_LOG, "log/audit.log*"),
+        reader(WITH_LAUREL, _auditd_with_laurel, written.LAUREL, "laurel/audit.log*"),
+    ]
+
+
+def _floors(floor: Path, packets: int) -> list[Reader]:
+    """Those of the live benchmark, and one that lets packets gather as long as tsauditd does in a flow."""
+    paused = [str(floor), "-b", "-n", "1024", "-p", "4000", "-r", str(RECEIVE_BUFFER)]
+    each, many = floors(floor, packets)
+    return [each, many, replace(many, name=PAUSED_FLOOR, command=lambda _: paused)]
 
 
 def _count(events: Iterable[tuple[Any, bool]], own: int | None = None) -> Delivered:

@@ -75,8 +75,7 @@ def auditd_keeping(log: Path) -> Reader:
 def readers(floor: Path) -> list[Reader]:
     """All of them, the two floors first."""
     return [
-        Reader(FLOOR, lambda _: [str(floor), "-r", str(RECEIVE_BUFFER)], _floor_delivered),
-        Reader(BATCHED_FLOOR, lambda _: [str(floor), "-b", "-r", str(RECEIVE_BUFFER)], _floor_delivered),
+        *floors(floor, PACKETS),
         Reader("tsauditd, to /dev/null", lambda at: tsauditd(at, Path("/dev/null")), tsauditd_counted),
         Reader("tsauditd, to a file", lambda at: tsauditd(at, at / "events.json"), _tsauditd_delivered),
         Reader("auditd RAW", lambda at: auditd(at, "RAW"), _auditd_delivered),
@@ -84,10 +83,19 @@ def readers(floor: Path) -> list[Reader]:
     ]
 
 
-def _floor_delivered(directory: Path, _path: str) -> Delivered:
-    # "ready" comes first.
-    counted = (directory / "stdout").read_text(encoding="ascii").splitlines()[-1]
-    return Delivered(None, None, json.loads(counted)["packets"] // PACKETS)
+def floors(floor: Path, packets: int) -> list[Reader]:
+    """The program that throws the packets away, so many of them an event: one a call, and as many as are there."""
+
+    def delivered(directory: Path, _path: str) -> Delivered:
+        # "ready" comes first.
+        counted = (directory / "stdout").read_text(encoding="ascii").splitlines()[-1]
+        return Delivered(None, None, json.loads(counted)["packets"] // packets)
+
+    command = [str(floor), "-r", str(RECEIVE_BUFFER)]
+    return [
+        Reader(FLOOR, lambda _: command, delivered),
+        Reader(BATCHED_FLOOR, lambda _: [*command, "-b"], delivered),
+    ]
 
 
 def tsauditd(directory: Path, output: Path, more: str = "") -> list[str]:

@@ -1,4 +1,5 @@
-"""An exec storm beside auditd and auditd with laurel, an open() storm with context and without: CPU an event.
+"""An exec and a connect storm beside the floor, auditd and auditd with laurel, opens with context and without:
+CPU an event.
 
 Takes the audit pid, so it needs root, and auditing that nobody else uses. See docs/benchmarks.md.
 """
@@ -7,13 +8,22 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from beside import ENRICHED, OURS, WITH_LAUREL, missing, readers
+from beside import ENRICHED, OURS, PAUSED_FLOOR, WITH_LAUREL, connect_readers, exec_readers, missing
 from borrowed import borrowed_audit, needs_root, workplace
-from readers import BACKLOG_LIMIT, WITH_CONTEXT, WITHOUT_CONTEXT, context_readers
+from readers import (
+    BACKLOG_LIMIT,
+    BATCHED_FLOOR,
+    FLOOR,
+    WITH_CONTEXT,
+    WITHOUT_CONTEXT,
+    Reader,
+    context_readers,
+)
 from report import TSAUDITD, fail, finish, heading, machine, median, spread, table, verdict, versions
-from workload import EXECS, OPENS, Bench, Run, whole
+from workload import CONNECTS, EXECS, HERE, OPENS, Bench, Load, Run, compiled, whole
 
 LAUREL_AIM = 8.0
 """At least so many times less than auditd with laurel."""
@@ -36,48 +46,83 @@ def main() -> int:
             "laurel": ["laurel", "--version"],
         }
     )
-    with workplace(options.dir) as directory:
-        bench = Bench(directory, options.events, EXECS)
-        with borrowed_audit(BACKLOG_LIMIT) as control:
-            runs = bench.rounds(control, readers(), options.rounds)
-        opening = Bench(directory, options.opens, OPENS)
-        with borrowed_audit(BACKLOG_LIMIT) as control:
-            opens = opening.rounds(control, context_readers(), options.rounds)
+    runs: dict[str, dict[str, list[Run]]] = {}
+    with workplace(options.dir) as at:
+        for storm in storms(compiled(HERE / "floor.c", at), options):
+            bench = Bench(at, storm.events, storm.load)
+            with borrowed_audit(BACKLOG_LIMIT) as control:
+                runs[storm.name] = bench.rounds(control, storm.readers, options.rounds)
+            if storm.name == "opens":
+                print(opens_report(runs[storm.name], storm.events))
+            else:
+                print(report(storm, runs[storm.name]))
+    counts = {name: getattr(options, name) for name in runs}
     result = {
         "machine": about,
         "versions": tools,
-        "events": options.events,
+        "events": counts,
         "rounds": options.rounds,
         "load_average_after": list(os.getloadavg()),
-        "opens": {name: [asdict(run) for run in each] for name, each in opens.items()},
-        "readers": {name: [asdict(run) for run in each] for name, each in runs.items()},
+        "runs": {
+            storm: {name: [asdict(run) for run in each] for name, each in of.items()}
+            for storm, of in runs.items()
+        },
     }
-    print(heading(f"one event for each of {options.events:,} programs run", about, tools))
-    print(report(runs, options.events))
-    print(opens_report(opens, options.opens))
+    print(heading(", ".join(f"{count:,} {name}" for name, count in counts.items()), about, tools))
     finish("storms", result)
-    lacking = [name for name, each in runs.items() if any(not whole(run, options.events) for run in each)]
-    lacking += [name for name, each in opens.items() if any(not whole(run, options.opens) for run in each)]
-    if {OURS, WITH_CONTEXT, WITHOUT_CONTEXT}.intersection(lacking):
+    lacking = {
+        name
+        for storm, of in runs.items()
+        for name, each in of.items()
+        if any(not whole(run, counts[storm]) for run in each)
+    }
+    if lacking & {OURS, WITH_CONTEXT, WITHOUT_CONTEXT}:
         fail("events are missing or not complete")
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """What is done so many times, and who reads of it."""
+
+    name: str
+    load: Load
+    events: int
+    readers: list[Reader]
+
+
+def storms(floor: Path, options: argparse.Namespace) -> list[Storm]:
+    """Those that are asked for by their numbers; `floor` is the program."""
+    every = [
+        Storm("execs", EXECS, options.execs, exec_readers(floor)),
+        Storm("connects", CONNECTS, options.connects, connect_readers(floor)),
+        Storm("opens", OPENS, options.opens, context_readers()),
+    ]
+    return [storm for storm in every if storm.events]
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--events", type=int, default=20_000, help="programs run in a round (default 20000)")
-    parser.add_argument("--opens", type=int, default=100_000, help="open() calls in a round (default 100000)")
+    for name, what, count in (
+        ("execs", "programs run", 20_000),
+        ("connects", "connections made", 20_000),
+        ("opens", "open() calls", 100_000),
+    ):
+        parser.add_argument(
+            f"--{name}", type=int, default=count, help=f"{what} in a round (default {count}; 0: none)"
+        )
     parser.add_argument("--rounds", type=int, default=5, help="runs of each reader (default 5)")
     parser.add_argument("--dir", default="/var/tmp", help="where logs go, on a disk (default /var/tmp)")
     options = parser.parse_args()
-    if options.events < 1 or options.opens < 1 or options.rounds < 1:
-        parser.error("--events, --opens and --rounds must be 1 or more")
+    if min(options.execs, options.connects, options.opens) < 0 or options.rounds < 1:
+        parser.error("--rounds must be 1 or more, the others 0 or more")
     return options
 
 
-def report(runs: dict[str, list[Run]], events: int) -> str:
+def report(storm: Storm, runs: dict[str, list[Run]]) -> str:
     """The table and what it comes to."""
+    events = storm.events
     each = {name: [run.reader_ns / 1000 / events for run in done] for name, done in runs.items()}
     middle = {name: median(values) for name, values in each.items()}
     rows = [
@@ -105,15 +150,19 @@ def report(runs: dict[str, list[Run]], events: int) -> str:
         "delivered",
         "peak MB",
     ]
-    text = table(head, rows)
+    text = f"{events:,} {storm.name}\n" + table(head, rows)
     text += (
         "medians [least, most]; /ours: times tsauditd; kauditd, workload: their CPU µs an event; lost: of all rounds;\n"
-        "delivered: complete events in the round with the least; peak MB: without laurel's\n"
+        "delivered: complete events in the round with the least, ours with both ends of a connection;\n"
+        "peak MB: without laurel's\n"
     )
     text += (
         verdict(f"{WITH_LAUREL} / {OURS}", middle[WITH_LAUREL] / middle[OURS], LAUREL_AIM, most=False) + "\n"
     )
-    return text + f"{ENRICHED} / {OURS}: {middle[ENRICHED] / middle[OURS]:.1f}\n"
+    text += f"{ENRICHED} / {OURS}: {middle[ENRICHED] / middle[OURS]:.1f}\n"
+    for floor in (FLOOR, BATCHED_FLOOR, PAUSED_FLOOR):
+        text += f"{WITH_LAUREL} / {floor}: {middle[WITH_LAUREL] / middle[floor]:.1f}\n"
+    return text
 
 
 def opens_report(runs: dict[str, list[Run]], opens: int) -> str:

@@ -55,13 +55,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What makes the events: a C program, run as PROGRAM TARGET COUNT, and the rule that asks for them."""
+    """What makes the events: a C program, run as PROGRAM WORDS TARGET COUNT, and the rule that asks for them."""
 
     source: str
     rule: str
     """With {program} and {target} for the two paths."""
-    target: Callable[[Path], Path]
+    target: Callable[[Path], Path | str]
     """Makes the target in a directory."""
+    words: tuple[str, ...] = ()
     through: tuple[str, ...] = ()
     """A command that runs the one in the words behind it."""
 
@@ -78,6 +79,13 @@ EXECS = Load(
     "-a always,exit -F arch=b64 -S execve -F exe={target}",
     lambda directory: compiled(HERE / "leaf.c", directory),
 )
+CONNECTS = Load(
+    "showdown/storms.c",
+    "-a always,exit -F arch=b64 -S connect -F exe={program}",
+    lambda _: "2297",
+    ("connect",),
+)
+KEY = "tsauditd-bench"
 
 
 class Bench:
@@ -86,7 +94,7 @@ class Bench:
     def __init__(self, directory: Path, events: int, load: Load = OPENS) -> None:
         self._program = compiled(HERE / load.source, directory)
         self._target = load.target(directory)
-        self._through = load.through
+        self._through, self._words = load.through, load.words
         self._rule = load.rule.format(program=self._program, target=self._target)
         self._directory = directory
         self._events = events
@@ -107,7 +115,7 @@ class Bench:
         return runs
 
     def _audit(self, control: ControlSocket) -> None:
-        add(f"{self._rule} -k tsauditd-bench", control)
+        add(f"{self._rule} -k {KEY}", control)
 
     def _run(self, control: ControlSocket, reader: Reader) -> Run:
         at = self._directory / "run"
@@ -145,7 +153,7 @@ class Bench:
         before = kernel.status(control)
         reader_ns, kauditd_ns = account.cpu_ns(), on_processor(kernel_thread)
         workload = subprocess.run(
-            [*self._through, self._program, self._target, str(self._events)],
+            [*self._through, self._program, *self._words, self._target, str(self._events)],
             stdout=subprocess.PIPE,
             check=True,
             start_new_session=True,
