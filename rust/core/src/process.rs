@@ -190,7 +190,7 @@ impl Table {
         let version = self.next_version();
         let entry = self.slots.get_mut(slot)?;
         // It is sshd also by what is known of it.
-        let is_sshd = kept_by(&entry.program.executable) == Some(Door::Sshd);
+        let is_sshd = kept_by(entry.program.executable()) == Some(Door::Sshd);
         if let Some(peer) = seen.peer.filter(|_| is_sshd) {
             entry.peer = Some(peer);
             if let Some(login) = seen.login {
@@ -236,7 +236,7 @@ impl Table {
         let moved = seen.parent.is_some_and(|parent| parent != entry.parent_pid);
         let other = seen.by_kernel
             && !seen.executable.is_empty()
-            && *seen.executable != *entry.program.executable;
+            && seen.executable != entry.program.executable();
         let ended = entry.ended.is_some_and(|end| seen.when.0 > end);
         let old = system.sees_processes() && self.is_old(entry, seconds);
         let session = seen.turn == Turn::Session;

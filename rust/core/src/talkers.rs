@@ -6,8 +6,6 @@
 
 use std::collections::HashMap;
 
-use memchr::memmem;
-
 use crate::assembled::Event;
 use crate::decode::hex;
 use crate::record::kind;
@@ -94,12 +92,13 @@ impl Talkers {
             return;
         };
         // Both stand near the end, the key last (kernel/auditsc.c, audit_log_exit).
-        if let Some(at) = memmem::rfind(body, b" exe=") {
-            let executable = value(body, at + 5, &mut self.scratch);
+        let [executable, key] = last(body, [b"exe=", b"key="]);
+        if let Some(at) = executable {
+            let executable = value(body, at, &mut self.scratch);
             self.executables.count(executable);
         }
-        if let Some(at) = memmem::rfind(body, b" key=") {
-            let keys = value(body, at + 5, &mut self.scratch);
+        if let Some(at) = key {
+            let keys = value(body, at, &mut self.scratch);
             for key in keys.split(|byte| *byte == 1).filter(|key| !key.is_empty()) {
                 self.keys.count(key);
             }
@@ -117,6 +116,23 @@ impl Talkers {
     pub fn executables(&self) -> Vec<(String, u64)> {
         self.executables.most_first()
     }
+}
+
+/// Where the values of these fields begin, of each the last that stands behind a space.
+fn last<const N: usize>(body: &[u8], names: [&[u8; 4]; N]) -> [Option<usize>; N] {
+    let mut found = [None; N];
+    for space in memchr::memrchr_iter(b' ', body) {
+        let word = body.get(space + 1..).unwrap_or_default();
+        for (name, place) in names.iter().zip(&mut found) {
+            if place.is_none() && word.first_chunk() == Some(*name) {
+                *place = Some(space + 1 + name.len());
+            }
+        }
+        if found.iter().all(Option::is_some) {
+            break;
+        }
+    }
+    found
 }
 
 /// The decoded value that begins at `at`; empty for `(null)`.

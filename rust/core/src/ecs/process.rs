@@ -25,16 +25,16 @@ pub fn write(
     pen.same(&object, Section::Process, |pen| {
         pen.number(&object, "pid", view.of_actor(name::PID));
         if let Some(entry) = entry {
-            object.insert(pen.out, &entry.program.identity);
+            object.insert(pen.out, entry.program.identity());
         }
         self::parent(view, pen, &object, entry);
         for (member, number) in [("executable", name::EXE), ("name", name::COMM)] {
             match (view.field(view.actor(), number), entry) {
                 (Some(field), _) => pen.decoded(&object, member, view, field),
                 (None, Some(entry)) if number == name::EXE => {
-                    pen.text(&object, member, &entry.program.executable);
+                    pen.text(&object, member, entry.program.executable());
                 }
-                (None, Some(entry)) => pen.text(&object, member, &entry.program.name),
+                (None, Some(entry)) => pen.text(&object, member, entry.program.name()),
                 (None, None) => {}
             }
         }
@@ -53,7 +53,7 @@ pub fn write(
         command_line(pen, &object, arguments);
         pen.not_for_timelines(start);
     } else if let Some(entry) = entry {
-        object.insert(pen.out, &entry.program.arguments);
+        object.insert(pen.out, entry.program.arguments());
     }
     let title_at = pen.out.len();
     if let Some(field) = view
@@ -66,7 +66,7 @@ pub fn write(
             title(value, field.quoted, pen, &object);
         });
     } else if let Some(entry) = entry {
-        object.insert(pen.out, &entry.program.title);
+        object.insert(pen.out, entry.program.title());
     }
     pen.not_for_timelines(title_at);
     if let Some(field) = view
@@ -77,7 +77,7 @@ pub fn write(
     } else if let Some(field) = view.field(view.actor(), name::CWD) {
         pen.decoded(&object, "working_directory", view, field);
     } else if let Some(entry) = entry {
-        object.insert(pen.out, &entry.program.directory);
+        object.insert(pen.out, entry.program.directory());
     }
     if view
         .call()
@@ -105,10 +105,10 @@ fn parent(view: &View<'_>, pen: &mut Pen<'_>, process: &Object, entry: Option<&E
     let start = pen.out.len();
     if let Some(known) = known {
         for members in [
-            &known.identity,
-            &known.image,
-            &known.arguments,
-            &known.directory,
+            known.identity(),
+            known.image(),
+            known.arguments(),
+            known.directory(),
         ] {
             object.insert(pen.out, members);
         }
@@ -123,8 +123,8 @@ fn leaders(pen: &mut Pen<'_>, process: &Object, entry: &Entry) {
         let object = Object::member(pen.out, process, member);
         object.name(pen.out, "pid");
         json::number(pen.out, leader.pid);
-        object.insert(pen.out, &leader.identity);
-        object.insert(pen.out, &leader.image);
+        object.insert(pen.out, leader.identity());
+        object.insert(pen.out, leader.image());
         object
     };
     match &entry.session {

@@ -112,24 +112,14 @@ impl Calls {
             self.role = role(self.head.trim_ascii_end());
         }
         let role = self.role?;
-        let value = |name: &[u8]| {
-            let at = memchr::memmem::find(body, name)? + name.len();
-            let rest = body.get(at..)?;
-            let end = memchr::memchr(b' ', rest).unwrap_or(rest.len());
-            rest.get(..end)
-        };
-        let result = value(b" exit=")?;
+        let [result, a0, a1, a2, a3, pid] =
+            values(body, [b"exit=", b"a0=", b"a1=", b"a2=", b"a3=", b"pid="])?;
         let result = match result.strip_prefix(b"-") {
             Some(digits) => i64::try_from(decimal(digits)?).ok()?.checked_neg()?,
             None => i64::try_from(decimal(result)?).ok()?,
         };
-        let argument = |name: &[u8]| crate::event::hex_number(value(name)?);
-        let arguments = [
-            argument(b" a0=")?,
-            argument(b" a1=")?,
-            argument(b" a2=")?,
-            argument(b" a3=")?,
-        ];
+        let argument = crate::event::hex_number;
+        let arguments = [argument(a0)?, argument(a1)?, argument(a2)?, argument(a3)?];
         let given = u32::try_from(arguments[0] & 0xffff_ffff).ok()?;
         let fd = match role {
             Role::Accept => u32::try_from(result).unwrap_or(u32::MAX),
@@ -137,13 +127,32 @@ impl Calls {
         };
         Some(Call {
             role,
-            pid: u32::try_from(decimal(value(b" pid=")?)?).ok()?,
+            pid: u32::try_from(decimal(pid)?).ok()?,
             given,
             fd,
             result,
             arguments,
         })
     }
+}
+
+/// The values of these fields, of each the first that stands behind a space: found in one pass, which ends with the last
+/// of them. `None` if one is not there.
+fn values<'a, const N: usize>(body: &'a [u8], names: [&[u8]; N]) -> Option<[&'a [u8]; N]> {
+    let mut found = [None; N];
+    let mut left = N;
+    let mut rest = body;
+    while left > 0 {
+        rest = rest.get(memchr::memchr(b' ', rest)? + 1..)?;
+        let wanted = (names.iter().zip(&mut found)).find(|(name, _)| rest.starts_with(name));
+        if let Some((name, place @ None)) = wanted {
+            let value = rest.get(name.len()..)?;
+            let end = memchr::memchr(b' ', value).unwrap_or(value.len());
+            *place = value.get(..end);
+            left -= 1;
+        }
+    }
+    Some(found.map(Option::unwrap_or_default))
 }
 
 /// The role of the call in `arch=HEX syscall=NUMBER`.

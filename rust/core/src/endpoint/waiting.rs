@@ -38,6 +38,8 @@ pub struct Waiting {
     number: u64,
     marked: u64,
     settled: u64,
+    /// The last of them whose answer may come from its descriptor.
+    looked: u64,
     /// Events that are out without their end: a destroyed socket that comes late may still be theirs.
     missed: VecDeque<Wait>,
     /// Destroyed sockets that were not looked at yet.
@@ -51,7 +53,8 @@ pub struct Waiting {
 impl Waiting {
     /// An event on a descriptor: whatever waits with an answer from that descriptor may have found this one's socket.
     pub fn supersede(&mut self, call: &Call, remote: Option<SocketAddr>) {
-        for (wait, _) in &mut self.lines {
+        let looked = self.looked;
+        for (wait, _) in (self.lines.iter_mut()).take_while(|(wait, _)| wait.number <= looked) {
             // What a listening socket or the order of calls says does not come from this descriptor.
             let by_look = (wait.found).is_some_and(|flow| flow.origin != Some(Origin::Listener));
             if (wait.call.pid, wait.call.fd) != (call.pid, call.fd)
@@ -75,6 +78,7 @@ impl Waiting {
 
     /// Decides what the order of calls told: `holds` says whether a ticket does, `None` leaves it open.
     pub fn decide_order(&mut self, holds: impl Fn(Ticket) -> Option<bool>) {
+        self.looked = self.number;
         for (wait, _) in &mut self.lines {
             if let Some(ticket) = wait.by_order
                 && let Some(holds) = holds(ticket)
@@ -104,6 +108,9 @@ impl Waiting {
         self.bytes += line.bytes();
         self.number += 1;
         wait.number = self.number;
+        if wait.found.is_some() && wait.by_order.is_none() {
+            self.looked = self.number;
+        }
         self.lines.push_back((wait, line));
     }
 
@@ -186,6 +193,7 @@ impl Waiting {
     /// the next socket is another's.
     pub fn settle(&mut self) {
         self.settled = self.marked;
+        self.looked = self.number;
         for gone in std::mem::take(&mut self.gone) {
             let Self {
                 lines,

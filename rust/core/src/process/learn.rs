@@ -97,8 +97,8 @@ impl Table {
         let same = before.filter(|before| {
             self.sees_programs
                 && seen.turn != Turn::Exec
-                && *before.executable == *facts.executable
-                && *before.name == *facts.name
+                && before.executable() == facts.executable
+                && before.name() == facts.name
         });
         // What /proc tells of it may be what it runs since.
         if let Some(before) = same.filter(|_| born) {

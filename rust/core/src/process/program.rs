@@ -59,27 +59,48 @@ pub struct Program {
     pub start: Option<u64>,
     /// `process.entity_id`.
     pub entity: [u8; ENTITY_BYTES],
-    /// The file, decoded.
-    pub executable: Box<[u8]>,
-    /// The name of the task, decoded.
-    pub name: Box<[u8]>,
-    /// `"entity_id":...,"start":...`
-    pub identity: Box<[u8]>,
-    /// `"executable":...,"name":...`
-    pub image: Box<[u8]>,
-    /// `"args":...,"args_count":...,"command_line":...`; empty when they are not known.
-    pub arguments: Box<[u8]>,
-    /// `"title":...` as PROCTITLE would have it.
-    pub title: Box<[u8]>,
-    /// `"working_directory":...` when it was started.
-    pub directory: Box<[u8]>,
     /// It was started as the shell of a log-in.
     pub login_shell: bool,
     /// The container whose processes it starts, if it is a runtime's.
     pub launches: Cage,
     /// It has a program more run in that, which runs already.
     pub joins: bool,
+    /// All its texts in one piece, in the order of [`Text`], and where each ends.
+    texts: Box<[u8]>,
+    ends: [u32; TEXTS],
     held: Held,
+}
+
+/// The texts of a program.
+#[derive(Debug, Clone, Copy)]
+enum Text {
+    Executable,
+    Name,
+    Identity,
+    Image,
+    Directory,
+    Arguments,
+    Title,
+}
+
+/// The number of texts.
+const TEXTS: usize = 7;
+
+/// Writes the texts of a program one after another.
+#[derive(Debug)]
+struct Texts {
+    out: Vec<u8>,
+    ends: [u32; TEXTS],
+}
+
+impl Texts {
+    /// Ends a text, where the next one begins.
+    #[allow(clippy::cast_possible_truncation)] // a few KiB each
+    fn end(&mut self, text: Text) {
+        if let Some(end) = self.ends.get_mut(text as usize) {
+            *end = self.out.len() as u32;
+        }
+    }
 }
 
 impl Program {
@@ -90,35 +111,41 @@ impl Program {
         clock: &mut Clock,
         held: &Held,
     ) -> Self {
-        let mut out = Vec::with_capacity(256);
-        let members = Object::inner(&out);
-        members.name(&mut out, "entity_id");
-        json::plain_string(&mut out, &facts.entity);
+        let mut texts = Texts {
+            out: Vec::with_capacity(1 << 10),
+            ends: [0; TEXTS],
+        };
+        texts.out.extend_from_slice(facts.executable);
+        texts.end(Text::Executable);
+        texts.out.extend_from_slice(facts.name);
+        texts.end(Text::Name);
+        let out = &mut texts.out;
+        let members = Object::inner(out);
+        members.name(out, "entity_id");
+        json::plain_string(out, &facts.entity);
         if let Some(start) = facts.start {
-            members.name(&mut out, "start");
+            members.name(out, "start");
             out.push(b'"');
             #[allow(clippy::cast_possible_truncation)] // below a thousand
-            clock.write(&mut out, start / 1000, (start % 1000) as u16);
+            clock.write(out, start / 1000, (start % 1000) as u16);
             out.push(b'"');
         }
-        let identity = Box::from(out.as_slice());
-        out.clear();
-        let members = Object::inner(&out);
+        texts.end(Text::Identity);
+        let out = &mut texts.out;
+        let members = Object::inner(out);
         for (name, text) in [("executable", facts.executable), ("name", facts.name)] {
             if !text.is_empty() {
-                members.name(&mut out, name);
-                json::string(&mut out, text);
+                members.name(out, name);
+                json::string(out, text);
             }
         }
-        let image = Box::from(out.as_slice());
-        out.clear();
+        texts.end(Text::Image);
+        let out = &mut texts.out;
         if !facts.directory.is_empty() {
-            Object::inner(&out).name(&mut out, "working_directory");
-            json::string(&mut out, facts.directory);
+            Object::inner(out).name(out, "working_directory");
+            json::string(out, facts.directory);
         }
-        let directory = Box::from(out.as_slice());
-        out.clear();
-        let mut title = Vec::new();
+        texts.end(Text::Directory);
         let (mut launch, mut login_shell) = (None, false);
         if let Some((count, arguments)) = arguments {
             let sound = is_installed(facts.executable) || facts.executable.starts_with(b"/memfd:");
@@ -127,28 +154,25 @@ impl Program {
                 runtime.and_then(|executable| container::launches(executable, arguments.clone()));
             let first = arguments.clone().next();
             login_shell = first.is_some_and(|name| name.starts_with(b"-"));
-            write_arguments(&mut out, &mut title, count, arguments);
+            write_arguments(&mut texts, count, arguments);
+        } else {
+            texts.end(Text::Arguments);
+            texts.end(Text::Title);
         }
         let program = Self {
             pid: facts.pid,
             start: facts.start,
             entity: facts.entity,
-            executable: facts.executable.into(),
-            name: facts.name.into(),
-            identity,
-            image,
-            arguments: out.into(),
-            title: title.into(),
-            directory,
             login_shell,
             joins: launch.as_ref().is_some_and(|launch| launch.joins),
             launches: launch.map(|launch| Arc::new(launch.container)),
+            texts: texts.out.as_slice().into(),
+            ends: texts.ends,
             held: held.clone(),
         };
         held.0.fetch_add(program.size(), Relaxed);
         program
     }
-
     /// A program with its arguments as /proc has them, a NUL behind each; none if that is empty.
     pub fn of_line(facts: Facts<'_>, line: &[u8], clock: &mut Clock, held: &Held) -> Self {
         // A program that writes its own title leaves it without the last NUL, or with many.
@@ -168,8 +192,15 @@ impl Program {
     pub fn like(facts: Facts<'_>, other: &Self, clock: &mut Clock, held: &Held) -> Self {
         let mut program = Self::new(facts, None::<(u64, Empty<&[u8]>)>, clock, held);
         held.0.fetch_sub(program.size(), Relaxed);
-        program.arguments.clone_from(&other.arguments);
-        program.title.clone_from(&other.title);
+        let mut texts = Texts {
+            out: program.texts.to_vec(),
+            ends: program.ends,
+        };
+        texts.out.extend_from_slice(other.arguments());
+        texts.end(Text::Arguments);
+        texts.out.extend_from_slice(other.title());
+        texts.end(Text::Title);
+        (program.texts, program.ends) = (texts.out.into(), texts.ends);
         program.launches.clone_from(&other.launches);
         program.joins = other.joins;
         program.login_shell = other.login_shell;
@@ -178,14 +209,60 @@ impl Program {
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>()
-            + self.executable.len()
-            + self.name.len()
-            + self.identity.len()
-            + self.image.len()
-            + self.arguments.len()
-            + self.title.len()
-            + self.directory.len()
+        size_of::<Self>() + self.texts.len()
+    }
+
+    fn text(&self, text: Text) -> &[u8] {
+        let place = text as usize;
+        let start = place
+            .checked_sub(1)
+            .and_then(|before| self.ends.get(before));
+        let end = self.ends.get(place).copied().unwrap_or_default();
+        self.texts
+            .get(start.copied().unwrap_or_default() as usize..end as usize)
+            .unwrap_or_default()
+    }
+
+    /// The file, decoded.
+    #[must_use]
+    pub fn executable(&self) -> &[u8] {
+        self.text(Text::Executable)
+    }
+
+    /// The name of the task, decoded.
+    #[must_use]
+    pub fn name(&self) -> &[u8] {
+        self.text(Text::Name)
+    }
+
+    /// `"entity_id":...,"start":...`
+    #[must_use]
+    pub fn identity(&self) -> &[u8] {
+        self.text(Text::Identity)
+    }
+
+    /// `"executable":...,"name":...`
+    #[must_use]
+    pub fn image(&self) -> &[u8] {
+        self.text(Text::Image)
+    }
+
+    /// `"working_directory":...` when it was started.
+    #[must_use]
+    pub fn directory(&self) -> &[u8] {
+        self.text(Text::Directory)
+    }
+
+    /// `"args":...,"args_count":...,"command_line":...`; empty when they are not known.
+    #[must_use]
+    pub fn arguments(&self) -> &[u8] {
+        self.text(Text::Arguments)
+    }
+
+    /// `"title":...` as PROCTITLE would have it.
+    #[must_use]
+    pub fn title(&self) -> &[u8] {
+        self.text(Text::Title)
     }
 }
 
@@ -203,13 +280,10 @@ pub fn base(path: &[u8]) -> &[u8] {
 }
 
 /// Writes the arguments' members, and the title that follows from them: they are what the kernel's PROCTITLE holds.
-fn write_arguments<'t>(
-    out: &mut Vec<u8>,
-    title: &mut Vec<u8>,
-    count: u64,
-    arguments: impl Iterator<Item = &'t [u8]>,
-) {
-    let mut joined: Vec<u8> = Vec::new();
+fn write_arguments<'t>(texts: &mut Texts, count: u64, arguments: impl Iterator<Item = &'t [u8]>) {
+    let mut joined: Vec<u8> = Vec::with_capacity(256);
+    let out = &mut texts.out;
+    let start = out.len();
     out.extend_from_slice(b"\"args\":");
     let end = out.len() + MOST_ARGUMENTS;
     let mut separator = b'[';
@@ -226,18 +300,22 @@ fn write_arguments<'t>(
         }
     }
     if separator == b'[' {
-        out.clear();
+        out.truncate(start);
+        texts.end(Text::Arguments);
+        texts.end(Text::Title);
         return;
     }
     out.extend_from_slice(b"],\"args_count\":");
     json::number(out, count);
     out.extend_from_slice(b",\"command_line\":");
     json::string(out, &joined);
+    texts.end(Text::Arguments);
     let shown = whole_characters(joined.get(..MOST_TITLE).unwrap_or(&joined));
     if !shown.is_empty() {
-        title.extend_from_slice(b"\"title\":");
-        json::string(title, shown);
+        texts.out.extend_from_slice(b"\"title\":");
+        json::string(&mut texts.out, shown);
     }
+    texts.end(Text::Title);
 }
 
 /// Bytes of an empty argument with what is around it.

@@ -144,13 +144,13 @@ impl Table {
         let parent = entry.parent.as_deref();
         let own = matches!(&entry.origin, Some(origin) if origin.leader.is_none() && origin.door != Door::Unknown);
         // sshd and its like serve a log-in, and do not belong to it.
-        let inside = kept_by(&entry.program.executable).is_none();
+        let inside = kept_by(entry.program.executable()).is_none();
         let login = entry.login.filter(|_| inside);
         let signs = Signs {
             pid,
-            executable: &entry.program.executable,
+            executable: entry.program.executable(),
             parent: entry.parent_pid,
-            parent_executable: parent.map(|parent| &*parent.executable).unwrap_or_default(),
+            parent_executable: parent.map(|parent| parent.executable()).unwrap_or_default(),
             leads: leader.map(|leader| leader == pid),
             with_first: leader.is_some_and(|leader| leader <= 1),
             enters_container: enters,
@@ -187,7 +187,7 @@ impl Table {
     fn launched(&self, slot: usize) -> Cage {
         let entry = self.slots.get(slot)?;
         let launches = entry.parent.as_deref()?.launches.as_ref()?;
-        if container::is_runtime(&entry.program.executable) {
+        if container::is_runtime(entry.program.executable()) {
             return None;
         }
         let parent = self.slots.find((entry.key.0, entry.parent_pid));
