@@ -33,7 +33,7 @@ def test_a_piece_goes_at_once_while_the_disk_is_quick_and_to_the_cache_for_a_min
     written = b""
     for disk, at, taken in (
         (0.0001, 0, MIB + 5),
-        (0.0001, 1, 2 * MIB),
+        (0.004, 1, 2 * MIB),
         (1.0, 2, 2 * MIB),  # the one that shows it
         (0.0001, 40, 5 * MIB),
         (0.0001, 70, 2 * MIB),

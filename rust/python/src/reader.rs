@@ -39,8 +39,10 @@ const LINES_BYTES: usize = 64 << 10;
 /// Packets in one drain that make the stream dense.
 const DENSE_PACKETS: usize = 4;
 
-/// In a flow, lines wait so long before Python is woken.
-const FLOW_BATCH_MS: u64 = 40;
+/// In a flow, lines wait for so many bytes or milliseconds before Python is woken: what a batch costs hardly depends on
+/// what is in it, and what is large goes past the page cache.
+const FLOW_BATCH_BYTES: usize = 896 << 10;
+const FLOW_BATCH_MS: u64 = 80;
 
 /// Under load, lines wait for this many bytes or milliseconds before Python is woken. Fewer wake it more often; of more
 /// the next to touch them finds less in the processor's cache (benchmarks/NOTES.md).
@@ -214,9 +216,12 @@ impl Reader {
             // Who looks at connections must not come late.
             let flows = flows && !self.looked.2 && self.engine.shares().looks == self.looked.1;
             if (dense || flows) && !gather.is_zero() && !alert {
-                let patience = if flows { FLOW_BATCH_MS } else { BATCH_MS };
-                if self.engine.output().len() >= BATCH_BYTES || now >= self.delivered_ms + patience
-                {
+                let (bytes, patience) = if flows {
+                    (FLOW_BATCH_BYTES, FLOW_BATCH_MS)
+                } else {
+                    (BATCH_BYTES, BATCH_MS)
+                };
+                if self.engine.output().len() >= bytes || now >= self.delivered_ms + patience {
                     self.deliver(now);
                 }
                 self.shared.counters.add(Count::Pauses, 1);

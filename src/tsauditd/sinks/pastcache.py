@@ -1,7 +1,7 @@
 """Writing past the page cache: in a storm of lines most of a write is pages that are found, cleared and filled.
 
-A piece goes there that is large, as long as the disk takes them as quickly as the cache would. One that does not, also
-one that has let itself be written to quickly for a while, is left to the cache and to the kernel for a minute.
+A piece goes there that is large, as long as the disk takes each in a moment. One that does not, also one that has let
+itself be written to quickly for a while, is left to the cache and to the kernel for a minute.
 """
 
 import errno
@@ -11,12 +11,14 @@ import os
 import time
 from collections.abc import Callable
 
-_LEAST = 256 << 10
+_LEAST = 128 << 10
 _MOST = 2 << 20
 """Bytes of a piece that goes past the cache. The memory that it goes from is kept: so much for each file."""
 
-_QUICK = 400e6
-"""Bytes a second: about what the page cache takes of a flow that goes on, while it writes to the disk as well."""
+_MOMENT = 0.005
+"""Seconds. For the largest pieces that is 400 MB/s, about what the page cache takes of a flow that goes on, while it
+writes to the disk as well; they come when lines come faster than they are written, and of fewer lines smaller ones, for
+which a slower disk is quick enough."""
 
 _REST = 60.0
 """Seconds that a disk which was slower is left alone."""
@@ -73,7 +75,7 @@ class PastCache:
             finally:
                 fcntl.fcntl(fd, fcntl.F_SETFL, usual)
             now = self._clock()
-            if written < (now - began) * _QUICK:
+            if now - began > _MOMENT:
                 self._rests_until = now + _REST
             return written
         except OSError as error:
