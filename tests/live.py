@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from replay import threads
+
 from tsauditd.kernel.report import report
 from tsauditd.kernel.status import status
 
@@ -93,7 +95,8 @@ def running(
     through: Sequence[str] = (),
     stdout: int | IO[bytes] = subprocess.DEVNULL,
 ) -> Iterator[Daemon]:
-    """Starts `tsauditd run WORDS` and waits until it reads and a rule with `key` is loaded; kills it at the end.
+    """Starts `tsauditd run WORDS` and waits until it reads, which is the last step of its start, and a rule with `key`
+    is loaded; kills it at the end.
 
     `observe`: it is to come to the multicast group rather than to have the audit pid. `through`: a command that
     becomes the one in the words behind it.
@@ -117,7 +120,8 @@ def running(
             if observe
             else now.pid == process.pid
         )
-        return here and (key is None or (now.enabled == 1 and f"key={key}" in auditctl("-l") + "\n"))
+        loaded = key is None or (now.enabled == 1 and f"key={key}" in auditctl("-l") + "\n")
+        return here and loaded and threads("listener", process.pid)
 
     try:
         wait_until(ready, "the daemon reads")

@@ -94,11 +94,12 @@ def take_lines(listener: Listener, count: int) -> list[bytes]:
     return taken.splitlines()
 
 
-def threads(name: str) -> list[int]:
-    """This process's threads of that name, which are not Python's, so that only /proc has them."""
+def threads(name: str, pid: int | None = None) -> list[int]:
+    """A process's threads of that name, this one's by default; they are not Python's, so that only /proc has them."""
     found = []
-    for task in os.listdir("/proc/self/task"):
-        with contextlib.suppress(FileNotFoundError), open(f"/proc/self/task/{task}/comm") as comm:
+    tasks = f"/proc/{pid or os.getpid()}/task"
+    for task in os.listdir(tasks):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"{tasks}/{task}/comm") as comm:
             if comm.read().strip() == name:
                 found.append(int(task))
     return found
