@@ -120,6 +120,7 @@ def test_an_object_that_a_queue_held_when_it_was_killed_is_written_then(run: Run
     run.writes = False
     run.batch(events[0])
     run.batch(events[1])
+    run.sessions.take()
     assert run.unwritten
     assert not run.file.exists()
     run.kill()
@@ -127,6 +128,17 @@ def test_an_object_that_a_queue_held_when_it_was_killed_is_written_then(run: Run
     assert run.proofs() == Counter(event["event"]["id"] for event in events)
     parts = [json.loads(line)["tsauditd"]["session"]["part"] for line in run.file.read_bytes().splitlines()]
     assert parts == list(range(len(parts)))
+
+
+def test_a_session_all_of_whose_processes_exited_is_asked_after_at_once(run: Run) -> None:
+    maker = Maker(boot=BOOT)
+    run.batch(maker.login(7), maker.command(7, ["id"], pid=50), maker.exit(7, pid=50))
+    run.now = maker.ms / 1000
+    run.living = set()
+    run.sessions.tick()
+    run.now += 2
+    run.sessions.tick()
+    assert run.views()["7"].session["end"] == {"reason": "last-process"}
 
 
 def test_a_session_that_ended_meanwhile_is_ended(run: Run) -> None:
@@ -172,6 +184,7 @@ def test_what_comes_after_the_end_goes_on_in_the_same_session(run: Run) -> None:
 
 def test_a_state_that_cannot_be_written_is_told_and_sessions_go_on(run: Run, tmp_path: Path) -> None:
     run.batch(Maker(boot=BOOT).login(7))
+    run.sessions.take()
     journal = run.sessions._journal
     assert journal is not None
     os.close(journal._fd)
@@ -188,6 +201,7 @@ def test_a_damaged_state_is_passed_over(tmp_path: Path, garbage: bytes) -> None:
     (tmp_path / "sessions.json.state").write_bytes(garbage)
     run = Run(tmp_path)
     run.batch(Maker(boot=BOOT).login(7))
+    run.sessions.tick()
     assert run.views()["7"].session["state"] == "open"
 
 
@@ -280,20 +294,47 @@ def test_where_processes_cannot_be_seen_nothing_ends_for_that(tmp_path: Path) ->
     assert objects[-1]["tsauditd"]["session"]["rows"][-1]["kind"] == "blind"
 
 
-def test_batches_of_a_moment_are_worked_on_together(run: Run) -> None:
+def test_events_are_kept_in_a_moment_and_worked_on_together(run: Run) -> None:
     asked: list[Callable[[], None]] = []
     run.later = asked.append
     maker = Maker(boot=BOOT)
     for event in (maker.login(7), maker.command(7, ["bash"], pid=50)):
         run.batch(event)
-    assert run.views() == {}
     assert len(asked) == 1
+    state = Path(f"{run.file}.state")
+    assert state.read_bytes() == b""
     asked.pop()()
+    assert state.read_bytes().count(b"\n") == 2
+    assert run.views() == {}
+    run.sessions.tick()
     assert len(run.views()) == 1
     run.batch(maker.command(7, ["ls"], pid=51, parent=50))
     run.sessions.lost("2 records were lost", 2)
     run.sessions.close()
     assert [row["kind"] for row in run.views()["7"].rows.values()] == ["login", "command", "command", "loss"]
+
+
+def test_what_was_kept_and_not_worked_on_is_worked_on_by_the_next_run(run: Run) -> None:
+    maker = Maker(boot=BOOT)
+    events = [maker.login(7), maker.command(7, ["bash"], pid=50)]
+    run.batch(*events)
+    run.sessions.tick()
+    last = [maker.command(7, ["kill", "-9"], pid=51, parent=50), maker.login(8)]
+    run.batch(*last)
+    with Path(f"{run.file}.state").open("ab") as state:
+        state.write(b'{"@timestamp":"2023-11-14T22:13:2')  # killed while it wrote
+    for _ in range(2):
+        run.kill()
+    run.sessions.close()
+    assert run.proofs() == Counter(event["event"]["id"] for event in [*events, *last])
+    view = run.views()["7"]
+    assert [row["kind"] for row in view.rows.values()][:4] == ["login", "command", "command", "blind"]
+
+
+def test_what_waits_is_bounded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tsauditd.live._TOGETHER", 1)
+    run.batch(Maker(boot=BOOT).login(7))
+    assert len(run.views()) == 1
 
 
 def test_the_state_moves_with_the_file(run: Run, tmp_path: Path) -> None:
@@ -302,5 +343,6 @@ def test_the_state_moves_with_the_file(run: Run, tmp_path: Path) -> None:
     run.sessions.keep_at(str(tmp_path / "elsewhere.state"))
     run.batch(maker.command(7, ["bash"], pid=50))
     assert not Path(f"{run.file}.state").exists()
-    sessions, _ = Journal(str(tmp_path / "elsewhere.state")).load()
-    assert [(one.number, one.rows) for one in sessions] == [("7", 2)]
+    run.sessions.tick()
+    kept = Journal(str(tmp_path / "elsewhere.state")).load()
+    assert [(one.number, one.rows) for one in kept.sessions] == [("7", 2)]

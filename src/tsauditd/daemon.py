@@ -42,7 +42,7 @@ _HELD = 0.002
 """Seconds between two looks whether an output that holds reading back has room again."""
 
 _TOGETHER = 0.1
-"""Seconds in which the events of sessions are gathered before they are worked on."""
+"""Seconds in which the events of sessions are gathered before they are kept in the journal; each tick works on them."""
 
 _PATIENCE = 2.0
 """Seconds that a slow reader gets at the end to take what waits for it."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,20 @@ _COMPACT = 16 << 20
 """Bytes after which the file is written anew, with what is open alone."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a run has left of its sessions."""
+
+    sessions: list[Session]
+    """Those that were open."""
+
+    objects: list[dict[str, Any]]
+    """Those that were given to be written, and may not have been."""
+
+    waiting: bytes
+    """Events that nothing has come of yet, a line each."""
+
+
 class Journal:
     """The file. What was written to it survives the process (not the host's sudden end: nothing is forced to disk)."""
 
@@ -24,14 +39,19 @@ class Journal:
         self._size = 0
         self._limit = _COMPACT
 
-    def load(self) -> tuple[list[Session], list[dict[str, Any]]]:
-        """The sessions that were open, and the objects that were given to be written and may not have been.
+    def load(self) -> "Kept":
+        """What the last run has left.
 
         A line that was cut by the end of the process is passed over, as is what this version cannot read.
         """
         entries: dict[str, list[dict[str, Any]]] = {}
         objects: list[dict[str, Any]] = []
-        for line in self._lines():
+        waiting: list[bytes] = []
+        for text, line in self._lines():
+            if "event" in line:
+                waiting.append(text)
+                continue
+            waiting.clear()  # worked on, and this came of it
             if "object" in line:
                 objects.append(line["object"])
                 if session := line["object"]["tsauditd"].get("session"):
@@ -48,9 +68,9 @@ class Journal:
                 sessions.append(remade(found))
             except (KeyError, TypeError, ValueError):
                 continue
-        return sessions, objects
+        return Kept(sessions, objects, b"\n".join(waiting))
 
-    def _lines(self) -> Iterator[dict[str, Any]]:
+    def _lines(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
         try:
             data = Path(self.path).read_bytes()
         except FileNotFoundError:
@@ -61,9 +81,9 @@ class Journal:
             except orjson.JSONDecodeError:
                 continue
             if isinstance(line, dict) and (
-                "object" in line or "ended" in line or "id" in line.get("state", {})
+                "event" in line or "object" in line or "ended" in line or "id" in line.get("state", {})
             ):
-                yield line
+                yield text, line
 
     def begin(self, sessions: Iterable[Session]) -> None:
         """Writes the file anew, in one step, with the whole of these sessions. Raises OSError."""
@@ -83,8 +103,12 @@ class Journal:
         self._fd, self._size = fd, size
         self._limit = max(_COMPACT, 4 * size)
 
+    def keep(self, lines: bytes) -> None:
+        """Takes events that will be worked on in a while, whole lines of JSON. Raises OSError."""
+        self._size += _write(self._fd, [lines])
+
     def append(self, objects: list[bytes], changed: Iterable[Session], ended: Iterable[str]) -> None:
-        """Takes what has come since the last call; the objects as they are written. Raises OSError."""
+        """Takes what has come of all events since the last call; the objects as they are written. Raises OSError."""
         lines = [b'{"object":%b}\n' % document for document in objects]
         lines += [_line(changes(session, whole=False)) for session in changed]
         lines += [_line({"ended": name}) for name in ended]

@@ -17,8 +17,8 @@ from tsauditd.timelines.tracker import Alive
 _TAIL = 4 << 20
 """Bytes at the end of the sessions' file in which an object is looked for that may have been written."""
 
-_TOGETHER = 256 << 10
-"""Bytes of events that are taken at once: what Python does in one go costs half of what it does bit by bit."""
+_TOGETHER = 1 << 20
+"""Bytes of events that wait at most: what Python does in one go costs half of what it does bit by bit."""
 
 
 class LiveSessions:
@@ -46,6 +46,7 @@ class LiveSessions:
         self._wall = wall
         self._say = say
         self._later = later
+        self._fresh: list[bytes] = []
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._alive = alive
@@ -57,13 +58,16 @@ class LiveSessions:
         if self._journal is None:
             return
         now = int(self._wall() * 1000)
-        sessions, objects = self._journal.load()
-        known = _written(written) if objects else set()
+        kept = self._journal.load()
+        known = _written(written) if kept.objects else set()
         # Given to be written, and killed before it was.
-        self._give([orjson.dumps(document) for document in objects if _key(document) not in known])
+        self._give([orjson.dumps(document) for document in kept.objects if _key(document) not in known])
+        for session in kept.sessions:
+            self._timelines.resume(session)
+        push_lines(self._timelines, kept.waiting)
+        sessions = list(self._timelines.sessions.values())
         living = {session.id for session in sessions} if self._alive is None else self._alive(sessions)
         for session in sessions:
-            self._timelines.resume(session)
             if session.host.get("boot", {}).get("id") != boot_id:
                 self._timelines.gone(session.id, "reboot")
             elif session.id not in living:
@@ -79,23 +83,38 @@ class LiveSessions:
         self._restart()
 
     def batch(self, lines: bytes) -> None:
-        """Takes what sessions need of a batch; it is worked on together with those that come in the next moment."""
-        first = not self._waiting
-        self._waiting.append(lines)
+        """Takes what sessions need of a batch: kept in a moment, worked on at the next `tick` or when it is much."""
+        first = not self._fresh
+        self._fresh.append(lines)
         self._waiting_bytes += len(lines)
         if self._waiting_bytes >= _TOGETHER:
             self.take()
         elif first:
-            self._later(self.take)
+            self._later(self.keep)
+
+    def keep(self) -> None:
+        """Has the journal keep what has come: from then on a kill loses none of it."""
+        if not self._fresh:
+            return
+        lines = b"".join(self._fresh)
+        self._fresh.clear()
+        self._waiting.append(lines)
+        if self._journal is not None:
+            try:
+                self._journal.keep(lines)
+            except OSError as error:
+                self._fail(error)
 
     def take(self) -> None:
         """Works on what waits."""
-        if self._waiting:
-            lines = b"".join(self._waiting)
-            self._waiting.clear()
-            self._waiting_bytes = 0
-            push_lines(self._timelines, lines)
-            self._settle()
+        lines = b"".join(self._waiting + self._fresh)
+        if not lines:
+            return
+        self._waiting.clear()
+        self._fresh.clear()
+        self._waiting_bytes = 0
+        push_lines(self._timelines, lines)
+        self._settle()
 
     def lost(self, text: str, count: int) -> None:
         """Records were lost just now."""
@@ -119,6 +138,7 @@ class LiveSessions:
     def keep_at(self, path: str) -> None:
         """Keeps the state in this file from now on."""
         if self._journal is not None and self._journal.path != path:
+            self.take()
             old, self._journal = self._journal, Journal(path)
             self._restart()
             old.close()

@@ -157,7 +157,14 @@ def test_a_killed_daemon_goes_on_with_the_same_session(
             wait_until(lambda: session(tmp_path, person.number), "the session is open")
             person.run("/usr/bin/echo provoked-2")
             wait_until(lambda: len(of_session(tmp_path, person.number)) >= 4, "its events are written")
-            time.sleep(0.2)
+            state = tmp_path / "sessions.json.state"
+            wait_until(
+                lambda: all(
+                    one["event"]["id"].encode() in state.read_bytes()
+                    for one in of_session(tmp_path, person.number)
+                ),
+                "they are kept",
+            )
             daemon.send(signal.SIGKILL)
             daemon.process.wait()
         time.sleep(1.1)

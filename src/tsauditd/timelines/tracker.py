@@ -24,8 +24,9 @@ UPDATE_MS = 10_000
 """Rows wait at most so long to be written."""
 QUIET_MS = 60_000
 """After so long without an event it is asked whether a session still has a process."""
-JOINED_MS = 1_000
-"""The same of a program that was put into a container, whose end nobody says."""
+SILENT_MS = 1_000
+"""The same of a session all of whose known processes have exited, and of a program that was put into a container,
+whose end nobody says."""
 LOGOUT_MS = 900_000
 """Without /proc: a session that was logged out of ends when nothing comes for so long."""
 TIMEOUT_MS = 7 * 86_400_000
@@ -138,7 +139,10 @@ class Timelines:
         for session in self.sessions.values():
             if session.pending and now - session.pending_since >= self._update_ms:
                 self._write(session)
-            over = session.logged_out is not None or (session.joined and now - session.last >= JOINED_MS)
+            exited = session.exits and not session.processes
+            over = session.logged_out is not None or (
+                (exited or session.joined) and now - session.last >= SILENT_MS
+            )
             if (alive is None or now >= session.look_at) and (over or now - session.last >= QUIET_MS):
                 quiet.append(session)
                 since = now - (session.logged_out or session.last)
