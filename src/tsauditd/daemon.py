@@ -29,7 +29,7 @@ from tsauditd.plugin import PluginInput
 from tsauditd.service import Service
 from tsauditd.servicemanager import ServiceManager
 from tsauditd.sinks import Actions, Commands
-from tsauditd.watching import Watching
+from tsauditd.watching import Watching, hand_on
 
 _TICK = 1.0
 """Seconds between two looks at how things stand."""
@@ -243,11 +243,7 @@ async def serve(
     began = time.process_time_ns()
 
     def batch() -> None:
-        if lines := listener.take():
-            pipeline.deliver(lines)
-            sessions = watching.sessions if watching is not None else None
-            if sessions is not None and (lines := listener.timeline()):
-                sessions.batch(lines)
+        hand_on(listener, pipeline, watching.sessions if watching is not None else None)
         if pipeline.finished:
             stop.set()
 

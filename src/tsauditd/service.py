@@ -18,7 +18,7 @@ from tsauditd.pipeline import Pipeline
 from tsauditd.sinks import Actions, Commands
 from tsauditd.sinks.file import group_id
 from tsauditd.telling import Doors, Rates, flat, metrics, write_private
-from tsauditd.watching import Watching
+from tsauditd.watching import Watching, hand_on
 
 _SAMPLE = 10.0
 """Seconds between two samples of the rates."""
@@ -131,6 +131,8 @@ class Service:
         try:
             config = self._load()
             change_kernel = self._kernel.plan(config.kernel)
+            # What came before belongs to the outputs that there were.
+            hand_on(self._listener, self._pipeline, self._watching.sessions)
             self._watching.flush()
             retired = self._outputs.change(config.output)
             try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tsauditd.alive import every_process_seen, sessions_alive
 from tsauditd.config import Config, FileOutput
+from tsauditd.event import Listener
 from tsauditd.journal import Journal
 from tsauditd.live import LiveSessions, state_path
 from tsauditd.pipeline import Origin, Pipeline
@@ -75,3 +76,11 @@ class Watching:
         """The end of the daemon: what is open is kept for the next start."""
         if self.sessions is not None:
             self.sessions.close()
+
+
+def hand_on(listener: Listener, pipeline: Pipeline, sessions: LiveSessions | None) -> None:
+    """Gives the events that the listener has finished to the outputs and the sessions that there are now."""
+    if lines := listener.take():
+        pipeline.deliver(lines)
+        if sessions is not None and (lines := listener.timeline()):
+            sessions.batch(lines)

@@ -224,15 +224,20 @@ def test_a_reload_begins_moves_and_ends_the_watch(untouched: Snapshot, config: P
                 "the reload",
             )
 
+        def kept(name: str, word: bytes) -> None:
+            wait_until(lambda: word in (tmp_path / name).read_bytes(), f"{name} has the command")
+
+        # What the kernel still has, or the reading thread, is for whom the reload brings.
         person.run("/usr/bin/echo provoked-before")
+        kept("events.json", b"provoked-before")
         reload(whole, 1)
         person.run("/usr/bin/echo provoked-watched")
-        wait_until(lambda: session(tmp_path, person.number), "the session is open")
-        assert (tmp_path / "sessions.json.state").exists()
+        kept("sessions.json.state", b"provoked-watched")
         reload(whole.replace("sessions.json", "moved.json"), 2)
         assert (tmp_path / "moved.json.state").exists()
         assert not (tmp_path / "sessions.json.state").exists()
         person.run("/usr/bin/echo provoked-moved")
+        kept("moved.json.state", b"provoked-moved")
         reload(events_only, 3)
         person.run("/usr/bin/echo provoked-after")
         person.end()
