@@ -121,7 +121,7 @@ def running(
             else now.pid == process.pid
         )
         loaded = key is None or (now.enabled == 1 and f"key={key}" in auditctl("-l") + "\n")
-        return here and loaded and threads("listener", process.pid)
+        return here and loaded and bool(threads("listener", process.pid))
 
     try:
         wait_until(ready, "the daemon reads")
