@@ -21,6 +21,8 @@ Ends = tuple[End, End]
 """Source and destination."""
 
 WRK_CLIENTS = 40
+WRK_TRIALS = 1
+"""Connections that wrk makes beforehand and closes at once, to see whether there is a server."""
 WEB_PORT = 18_099
 WIDTH = 40
 """Connections at a time of the client that does not wait."""
@@ -173,14 +175,13 @@ def web(
         f"events {{ worker_connections 1024; }}\n"
         f"http {{ log_format ends '$remote_addr $remote_port $server_addr $server_port';\n"
         f"access_log {log} ends buffer=64k flush=1s; keepalive_timeout 0; {places}\n"
-        f"server {{ listen {listen}:{port} backlog=4096; location / {{ return 200 ok; }}\n"
-        f"location /ready {{ access_log off; return 200 ok; }} }} }}\n",
+        f"server {{ listen {listen}:{port} backlog=4096; location / {{ return 200 ok; }} }} }}\n",
         encoding="ascii",
     )
     url = f"http://{address}:{port}/"
     server = subprocess.Popen([*there, "nginx", "-c", at / "conf", "-p", at], stderr=subprocess.DEVNULL)
     try:
-        _answering(here, f"{url}ready")
+        _listening(at / "pid", server)
         wrk = [*here, "wrk", "-t2", f"-c{WRK_CLIENTS}", f"-d{seconds}", url]
         subprocess.run(wrk, check=True, stdout=subprocess.DEVNULL)
     finally:
@@ -190,15 +191,16 @@ def web(
     for line in log.read_text(encoding="ascii").splitlines():
         client, client_port, own, own_port = line.split()
         seen[(client, int(client_port)), (own, int(own_port))] += 1
-    return Seen({}, seen, port, (server.pid, None), unlogged=WRK_CLIENTS)
+    return Seen({}, seen, port, (server.pid, None), unlogged=WRK_CLIENTS + WRK_TRIALS)
 
 
-def _answering(here: Sequence[str], url: str) -> None:
+def _listening(pid: Path, server: subprocess.Popen[bytes]) -> None:
+    """Waits until nginx listens: it writes its pid after that (ngx_init_cycle, then ngx_create_pidfile)."""
     until = time.monotonic() + _PATIENCE_S
-    while subprocess.run([*here, "curl", "-s", "-o", "/dev/null", url], check=False).returncode:
-        if time.monotonic() > until:
-            fail("nginx does not answer")
-        time.sleep(0.05)
+    while not pid.exists():
+        if server.poll() is not None or time.monotonic() > until:
+            fail("nginx does not listen")
+        time.sleep(0.01)
 
 
 def scenes(directory: Path, connects: Path, count: int, seconds: int) -> list[Scene]:

@@ -161,7 +161,10 @@ def reach(events: list[Event], seen: Seen, ordered: dict[int, list[Ends]]) -> Re
                 by_what = event["tsauditd"]["endpoint"]
                 say(f"wrong: event {event['event']['id']} by {by_what}: {ends(event)}, not {truth}")
     else:
-        wrong = max((Counter(both for _, both in known) - seen.all).total() - seen.unlogged, 0)
+        told = Counter(both for _, both in known)
+        # A wrong end is one too many, and the right one is missing. Those that are not known are missing as well.
+        missing, over = (seen.all - told).total(), (told - seen.all).total()
+        wrong = max(over - seen.unlogged, min(over, missing - (len(events) - len(known))), 0)
     return Reach(len(events), len(known), wrong, dict(by))
 
 

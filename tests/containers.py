@@ -1,9 +1,11 @@
 """Real containers for the system tests, with busybox at a path that no program of the host has."""
 
+import contextlib
 import hashlib
 import json
 import shutil
 import signal
+import sqlite3
 import subprocess
 import tarfile
 import tempfile
@@ -115,6 +117,23 @@ def podman(directory: Path) -> list[str]:
         *["podman", "--runtime", "runc", "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs"],
         *["--events-backend", "file", *words],
     ]
+
+
+def podman_database(path: Path, containers: list[dict[str, object]], page_size: int = 4096) -> None:
+    """`db.sql` as podman 5 keeps it (libpod/sqlite_state_internal.go), with the containers' configurations."""
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute(f"PRAGMA page_size = {page_size}")
+        database.execute("CREATE TABLE IDNamespace(ID TEXT PRIMARY KEY NOT NULL)")
+        database.execute(
+            "CREATE TABLE ContainerConfig(ID TEXT PRIMARY KEY NOT NULL, Name TEXT UNIQUE NOT NULL, PodID TEXT, "
+            "JSON TEXT NOT NULL)"
+        )
+        for one in containers:
+            database.execute("INSERT INTO IDNamespace VALUES (?)", (one["id"],))
+            database.execute(
+                "INSERT INTO ContainerConfig VALUES (?, ?, NULL, ?)",
+                (one["id"], one["name"], json.dumps(one).encode()),
+            )
 
 
 LIMITS = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", "--network", "none"]

@@ -7,7 +7,18 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from containers import INSIDE, RULES, bundle, inside, launch, lxc, outside, root_filesystem, when_known
+from containers import (
+    INSIDE,
+    RULES,
+    bundle,
+    inside,
+    launch,
+    lxc,
+    outside,
+    podman_database,
+    root_filesystem,
+    when_known,
+)
 from live import Event, events, losses, running, wait_until
 
 from tsauditd.kernel.state import Snapshot
@@ -32,6 +43,15 @@ def of(found: list[Event], runtime: str) -> list[tuple[str, str]]:
     told = inside(found)
     assert {event["container"]["runtime"] for event in told} == {runtime}
     return [(event["container"]["id"], " ".join(event["process"]["args"][1:])) for event in told]
+
+
+def put_away(identity: str, above: str) -> None:
+    """Waits for runc, and removes the groups above the container's that nobody else is in."""
+    wait_until(lambda: not Path(f"/run/runc/{identity}").exists(), "runc has put it away")
+    for group in Path("/sys/fs/cgroup").glob(f"**/{above}"):
+        for each in [group, *group.parents][: above.count("/") + 1]:
+            if not any(below.is_dir() for below in each.iterdir()):
+                each.rmdir()
 
 
 def entered(found: list[Event]) -> set[str]:
@@ -120,11 +140,7 @@ def test_a_pod_of_kubernetes(untouched: Snapshot, rules: Path, tmp_path: Path) -
             when_known(output, "runc", "exec", identity, INSIDE, "echo", "late")
         finally:
             subprocess.run(["runc", "delete", "--force", identity], check=True)
-        wait_until(lambda: not Path(f"/run/runc/{identity}").exists(), "runc has put it away")
-        for group in Path("/sys/fs/cgroup").glob(f"**/kubepods/burstable/pod{POD}"):
-            for each in (group, group.parent, group.parent.parent):
-                if not any(below.is_dir() for below in each.iterdir()):
-                    each.rmdir()
+        put_away(identity, f"kubepods/burstable/pod{POD}")
         daemon.stop()
     found = events(output)
     assert losses(found) == []
@@ -140,3 +156,76 @@ def test_a_pod_of_kubernetes(untouched: Snapshot, rules: Path, tmp_path: Path) -
         "resource": {"type": "pod", "id": POD, "name": "app-7d4b"},
     }
     assert [event for event in outside(found) if "container" in event] == []
+
+
+CRIO = {
+    "io.container.manager": "cri-o",
+    "io.kubernetes.cri-o.ContainerName": f"k8s_app_app-7d4b_shop_{POD}_0",
+    "io.kubernetes.cri-o.ImageName": "registry.example/shop/app:1.25",
+    "io.kubernetes.cri-o.Labels": json.dumps(
+        {
+            "io.kubernetes.container.name": "app",
+            "io.kubernetes.pod.name": "app-7d4b",
+            "io.kubernetes.pod.namespace": "shop",
+            "io.kubernetes.pod.uid": POD,
+        }
+    ),
+}
+IMAGE = {"name": "registry.example/shop/app", "tag": ["1.25"]}
+
+
+@pytest.mark.parametrize(
+    ("runtime", "group", "name", "notes"),
+    [
+        ("podman", "/libpod_parent/libpod-{}", "web", {"io.container.manager": "libpod"}),
+        ("cri-o", f"/kubepods/burstable/pod{POD}/crio-{{}}", f"k8s_app_app-7d4b_shop_{POD}_0", CRIO),
+    ],
+    ids=["podman", "cri-o"],
+)
+def test_what_podman_5_and_crio_keep(
+    untouched: Snapshot,
+    rules: Path,
+    tmp_path: Path,
+    runtime: str,
+    group: str,
+    name: str,
+    notes: dict[str, str],
+) -> None:
+    """The group and the annotations that they give runc, and their files below the root of their storage."""
+    identity = os.urandom(32).hex()
+    (tmp_path / "overlay-containers" / identity).mkdir(parents=True)
+    made = bundle(tmp_path / "overlay-containers" / identity / "userdata", "sleep", "1000", annotations=notes)
+    path = made / "config.json"
+    config = json.loads(path.read_text())
+    config["linux"]["cgroupsPath"] = group.format(identity)
+    path.write_text(json.dumps(config))
+    kept = [{"id": identity, "names": [name], "metadata": json.dumps({"image-name": "other"})}]
+    (made.parent.parent / "containers.json").write_text(json.dumps(kept))
+    own: dict[str, object] = {
+        "id": identity,
+        "name": "web",
+        "rootfsImageName": "registry.example/shop/app:1.25",
+        "labels": {"app.example/tier": "front"},
+    }
+    if runtime == "podman":
+        others: list[dict[str, object]] = [{"id": f"{n:064x}", "name": f"n{n}"} for n in range(99)]
+        podman_database(tmp_path / "db.sql", [*others, own])
+    output = tmp_path / "out.json"
+    with running(tmp_path, "--rules", str(rules), "--output", str(output), key="containers") as daemon:
+        launch("sh", "-c", f"cd {made} && runc run --detach {identity} >out 2>&1")
+        try:
+            late = when_known(output, "runc", "exec", identity, INSIDE, "echo", "late")
+        finally:
+            subprocess.run(["runc", "delete", "--force", identity], check=True)
+            put_away(identity, group.format("")[1:].rpartition("/")[0])
+        daemon.stop()
+    assert (late["id"], late["runtime"], late["image"]) == (identity, runtime, IMAGE)
+    if runtime == "podman":
+        assert (late["name"], late["labels"]) == ("web", {"app_example/tier": "front"})
+        return
+    assert late["name"] == "app"
+    assert inside(events(output))[-1]["orchestrator"] == {
+        "type": "kubernetes",
+        "namespace": "shop",
+        "resource": {"type": "pod", "id": POD, "name": "app-7d4b"},
+    }

@@ -97,6 +97,30 @@ def test_without_ptrace_the_other_end_of_a_connection_is_unknown(untouched: Snap
     assert (event["tsauditd"]["endpoint"], event.get("source")) == ("unknown", None)
 
 
+def test_without_ptrace_the_tracepoints_tell_both_ends(untouched: Snapshot, tmp_path: Path) -> None:
+    client, output, rules = tmp_path / "client", tmp_path / "out.json", tmp_path / "connect.rules"
+    shutil.copy(os.path.realpath("/bin/nc"), client)
+    rules.write_text(f"-a always,exit -F arch=b64 -S connect -F exe={client} -k connect\n")
+    words = ["--output", str(output), "--rules", str(rules)]
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        running(tmp_path, *words, key="connect", through=bounded("-sys_ptrace")) as daemon,
+    ):
+        there, peers = server.getsockname(), set()
+
+        def told() -> list[Event]:
+            subprocess.run([client, "-z", *map(str, there)], check=True, timeout=PATIENCE_S)
+            accepted, peer = server.accept()
+            accepted.close()
+            peers.add(peer)
+            return [event for event in events(output) if event.get("tsauditd", {}).get("endpoint") == "trace"]
+
+        wait_until(told, "the tracepoints are open, as they are from the first connection on")
+        daemon.stop()
+    known = [event["source"] for event in events(output) if "source" in event]
+    assert {(one["ip"], one["port"]) for one in known} <= peers
+
+
 def test_a_filter_that_forbids_looks_at_sockets_is_told_once(untouched: Snapshot, tmp_path: Path) -> None:
     forbid, pidfd_getfd = tmp_path / "forbid", "438"
     subprocess.run(["cc", "-o", forbid, WORKLOAD / "forbid.c"], check=True)
@@ -104,6 +128,14 @@ def test_a_filter_that_forbids_looks_at_sockets_is_told_once(untouched: Snapshot
     (line,) = said
     assert "refuses pidfd_getfd" in line
     assert (event["tsauditd"]["endpoint"], event.get("source")) == ("unknown", None)
+
+
+def test_without_perfmon_the_socket_is_looked_at(untouched: Snapshot, tmp_path: Path) -> None:
+    event, (ip, port), said = connected(tmp_path, bounded("-perfmon", "-sys_admin"))
+    (line,) = said
+    assert line.startswith("tsauditd: without CAP_PERFMON ")
+    assert event["tsauditd"]["endpoint"] == "pidfd"
+    assert event["source"] == {"ip": ip, "address": ip, "port": port}
 
 
 @pytest.mark.parametrize(("needless", "lines"), [("all but these", 0), ("net_admin", 1)])

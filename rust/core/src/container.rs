@@ -12,6 +12,7 @@ mod bolt;
 mod forms;
 mod known;
 mod launch;
+mod sqlite;
 pub mod state;
 #[cfg(test)]
 mod tests;

@@ -287,7 +287,7 @@ impl Engine {
             let renderer = &self.renderer;
             renderer.write_for_timelines(&self.out, start, &mut self.timeline);
         }
-        while let Some((flow, oldest)) = self.endpoints.crowded_out() {
+        while let Some((flow, oldest)) = self.endpoints.crowded_out(self.system.as_mut()) {
             self.write_line(oldest, &flow);
         }
     }

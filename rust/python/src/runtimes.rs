@@ -282,14 +282,15 @@ fn details(container: &Container) -> Option<Details> {
             {
                 id.clone_into(&mut details.name);
             }
-            // podman's and CRI-O's bundle is STORAGE/DRIVER-containers/ID/userdata
-            if let Some(all) = bundle.parent().and_then(Path::parent)
-                && let Some(text) = read(&all.join("containers.json"))
-            {
-                add(state::storage(&text, id), "");
-                add(all.parent().and_then(|root| podman(root, id)), "");
+            // podman's and CRI-O's bundle is STORAGE/DRIVER-containers/ID/userdata; who is first says the name
+            let all = bundle.parent().and_then(Path::parent);
+            let text = all.and_then(|all| read(&all.join("containers.json")));
+            if text.is_some() {
+                let root = all.and_then(Path::parent);
+                add(root.and_then(|root| podman(root, id)), "podman");
             }
             add(details, runtime);
+            add(text.and_then(|text| state::storage(&text, id)), "");
         }
         if matches!(container.runtime, "podman" | "cri-o" | "") {
             let conf = read(Path::new("/etc/containers/storage.conf"));
@@ -298,22 +299,24 @@ fn details(container: &Container) -> Option<Details> {
             add(podman(&root, id), "podman");
             for driver in ["overlay", "vfs", "btrfs", "zfs"] {
                 let all = root.join(format!("{driver}-containers"));
-                let text = read(&all.join("containers.json"));
-                add(text.and_then(|text| state::storage(&text, id)), "podman");
                 let own = read(&all.join(id).join("userdata/config.json"));
                 add(own.and_then(|text| state::bundle(&text)), "podman");
+                let text = read(&all.join("containers.json"));
+                add(text.and_then(|text| state::storage(&text, id)), "podman");
             }
         }
     }
     found
 }
 
-/// What podman's database below the root of its storage says, if it is one of bbolt (before podman 5, as a rule).
+/// podman's databases, below the root of its storage: of SQLite since podman 5, as a rule, and of bbolt before.
+const DATABASES: [&str; 3] = ["db.sql", "libpod/db.sql", "libpod/bolt_state.db"];
+
+/// What podman's database says.
 fn podman(root: &Path, id: &str) -> Option<Details> {
-    // Between two looks at it podman may write.
-    (0..3).find_map(|_| {
-        let database = read(&root.join("libpod/bolt_state.db"))?;
-        state::podman(&database, id)
+    DATABASES.iter().find_map(|database| {
+        // Between two looks at it podman may write.
+        (0..3).find_map(|_| state::podman(&read(&root.join(database))?, id))
     })
 }
 

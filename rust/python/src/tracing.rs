@@ -15,26 +15,27 @@ pub enum Tracing {
 }
 
 impl Tracing {
-    /// Reads what they have told into the engine, to be called before it reads the records that came meanwhile; opens
-    /// them when connections come. `now`: milliseconds of the monotonic clock.
+    /// Reads what they have told into the engine, to be called before it reads the records that came meanwhile. `now`:
+    /// milliseconds of the monotonic clock.
     pub fn read(&mut self, engine: &mut Engine, now: u64) {
-        let open = match self {
-            Self::Refused => return,
-            Self::Unwanted => engine.shares().seen,
-            Self::Open(tracepoints) => {
-                match tracepoints.read(now, |sample| engine.endpoints().sample(sample)) {
-                    Traced::All => false,
-                    Traced::Lost => {
-                        engine.endpoints().uncertain(realtime_ms());
-                        false
-                    }
-                    Traced::Stale => true,
-                }
-            }
-        };
-        if !open {
+        let Self::Open(tracepoints) = self else {
             return;
+        };
+        match tracepoints.read(now, |sample| engine.endpoints().sample(sample)) {
+            Traced::All => {}
+            Traced::Lost => engine.endpoints().uncertain(realtime_ms()),
+            Traced::Stale => self.open(engine),
         }
+    }
+
+    /// Opens them once connections come.
+    pub fn want(&mut self, engine: &mut Engine) {
+        if matches!(self, Self::Unwanted) && engine.shares().seen {
+            self.open(engine);
+        }
+    }
+
+    fn open(&mut self, engine: &mut Engine) {
         *self = match Tracepoints::open() {
             Ok(tracepoints) => {
                 engine.begin_trace();

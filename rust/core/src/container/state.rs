@@ -1,8 +1,10 @@
 //! What the runtimes write down about their containers, read from the bytes of their files.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
-use crate::container::bolt;
+use crate::container::{bolt, sqlite};
 use crate::ecs::container::Details;
 
 /// Fills what is empty in `to`.
@@ -80,6 +82,7 @@ const NAME: &[&str] = &[
 const IMAGE: &[&str] = &[
     "io.kubernetes.cri.image-name",
     "io.kubernetes.cri-o.ImageName",
+    "io.kubernetes.cri-o.Image",
 ];
 const POD: &[&str] = &["io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name"];
 const POD_UID: &[&str] = &["io.kubernetes.cri.sandbox-uid", "io.kubernetes.pod.uid"];
@@ -116,13 +119,18 @@ pub fn bundle(bytes: &[u8]) -> Option<Details> {
             .map(Value::Object)
             .as_ref(),
     );
+    // The kubelet's are said twice, or only in the labels.
+    let said = |names| match find(&notes, names) {
+        text if text.is_empty() => find(&own, names),
+        text => text,
+    };
     let mut details = Details {
         runtime: runtime.into(),
-        name: find(&notes, NAME),
+        name: said(NAME),
         image: find(&notes, IMAGE),
-        pod: find(&notes, POD),
-        pod_uid: find(&notes, POD_UID),
-        namespace: find(&notes, NAMESPACE),
+        pod: said(POD),
+        pod_uid: said(POD_UID),
+        namespace: said(NAMESPACE),
         labels: own,
     };
     if details.labels.is_empty() {
@@ -154,12 +162,16 @@ pub fn storage(bytes: &[u8], id: &str) -> Option<Details> {
     })
 }
 
-/// The container `id` in podman's `bolt_state.db` (podman `libpod/boltdb_state_internal.go`): its configuration there is
-/// JSON (`libpod.ContainerConfig`).
+/// The container `id` in podman's database: `bolt_state.db` (podman `libpod/boltdb_state_internal.go`), or `db.sql`
+/// (`libpod/sqlite_state_internal.go`). Its configuration is JSON in both (`libpod.ContainerConfig`).
 #[must_use]
 pub fn podman(database: &[u8], id: &str) -> Option<Details> {
-    let value = bolt::find(database, &[b"ctr", id.as_bytes(), b"config"])?;
-    let whole = object(value)?;
+    let bolted = bolt::find(database, &[b"ctr", id.as_bytes(), b"config"]);
+    let value = match bolted {
+        Some(value) => Cow::Borrowed(value),
+        None => Cow::Owned(sqlite::find(database, "ContainerConfig", id, 3)?),
+    };
+    let whole = object(&value)?;
     (text(&whole, "id") == id).then(|| Details {
         name: text(&whole, "name"),
         image: text(&whole, "rootfsImageName"),
@@ -267,6 +279,38 @@ mod tests {
         let details = bundle(plain).unwrap();
         assert_eq!(details.name, "n");
         assert_eq!(details.labels, [("a".to_owned(), "b".to_owned())]);
+    }
+
+    #[test]
+    fn what_crio_has_in_its_labels_alone_is_told_as_well() {
+        let crio = br#"{"annotations":{"io.container.manager":"cri-o","io.kubernetes.cri-o.Image":"q.io/a:1",
+            "io.kubernetes.cri-o.ContainerName":"k8s_app_app-1_shop_1d1e_0","io.kubernetes.cri-o.Labels":
+            "{\"io.kubernetes.container.name\":\"app\",\"io.kubernetes.pod.name\":\"app-1\",
+            \"io.kubernetes.pod.namespace\":\"shop\",\"io.kubernetes.pod.uid\":\"1d1e\",\"tier\":\"front\"}"}}"#;
+        let crio: Vec<u8> = (crio.split(|byte| *byte == b'\n'))
+            .flat_map(<[u8]>::trim_ascii)
+            .copied()
+            .collect();
+        let details = bundle(&crio).unwrap();
+        let found = [
+            &details.name,
+            &details.image,
+            &details.pod,
+            &details.pod_uid,
+        ];
+        assert_eq!(found, ["app", "q.io/a:1", "app-1", "1d1e"]);
+        assert_eq!(details.namespace, "shop");
+        assert_eq!(details.labels.len(), 5);
+    }
+
+    #[test]
+    fn podman_s_databases_tell_the_same() {
+        let database = include_bytes!("../../tests/podman.sqlite");
+        let details = podman(database, &format!("{:064x}", 7)).unwrap();
+        let found = [&details.name, &details.image];
+        assert_eq!(found, ["box7", "localhost/box:v1"]);
+        assert_eq!(details.labels[0].0, "app.example/tier");
+        assert_eq!(podman(database, "none"), None);
     }
 
     #[test]

@@ -16,16 +16,32 @@ impl Endpoints {
         self.waiting.keep(wait, line);
     }
 
-    /// The oldest line while too many wait, with what is certain of its ends by now.
-    pub fn crowded_out(&mut self) -> Option<(Flow, OpenLine)> {
-        let (flow, line, call) = self.waiting.crowded_out(self.now)?;
-        self.count(&call, &flow);
-        Some((flow, line))
+    /// The oldest line while too many wait, with what is certain of its ends by now. What the order of calls or a
+    /// listening socket tells is found out at once, for all that wait.
+    pub fn crowded_out(&mut self, system: &mut dyn System) -> Option<(Flow, OpenLine)> {
+        if !self.waiting.is_crowded() {
+            return None;
+        }
+        let now = self.now;
+        if let Some((wait, Some(ticket))) = self.waiting.open(now) {
+            let kept = wait.kept;
+            let told = self.trace.as_ref().and_then(|trace| trace.holds(ticket));
+            let holds = told.unwrap_or_else(|| {
+                let counted = kept < self.lost.1;
+                ticket.is_even() && (counted || self.has_lost_none(kept, now, true, system))
+            });
+            if let Some((wait, Some(_))) = self.waiting.open(now) {
+                wait.decide(holds);
+            }
+        }
+        self.waiting.hasten();
+        self.let_out(now, system)
     }
 
-    /// The next line if nothing that comes could change it: the order of calls told its end, and was right or not.
+    /// The next line if nothing that comes could change it: the order of calls told its end, and was right or not, or a
+    /// listening socket did.
     pub fn decided(&mut self, system: &mut dyn System) -> Option<(Flow, OpenLine)> {
-        if !self.waiting.is_by_order() {
+        if !self.waiting.is_told() {
             return None;
         }
         self.over(self.now, system)
@@ -36,6 +52,10 @@ impl Endpoints {
         if !self.decide(now, system) {
             return None;
         }
+        self.let_out(now, system)
+    }
+
+    fn let_out(&mut self, now: u64, system: &mut dyn System) -> Option<(Flow, OpenLine)> {
         let kept = &mut self.kept;
         let (flow, line, call) = self.waiting.over(now, |wait, cookie| {
             let place = (wait.call.pid, wait.call.given);
@@ -69,22 +89,12 @@ impl Endpoints {
             wait.decide(holds);
             return true;
         }
-        // What was lost before the line was kept must have been counted after.
-        if ticket.is_even()
-            && kept >= self.lost.1
-            && let Some((lost, asked)) = system.losses(now, ends)
-            && asked > kept
-        {
-            let before = std::mem::replace(&mut self.lost, (Some(lost), asked));
-            if before.0 != Some(lost) {
-                self.uncertain(system.time());
-                return true;
-            }
-        }
-        let Some((wait, _)) = self.waiting.open(now) else {
+        let holds = ticket.is_even()
+            && (kept < self.lost.1 || self.has_lost_none(kept, now, ends || is_late, system));
+        let Some((wait, Some(_))) = self.waiting.open(now) else {
             return true;
         };
-        if ticket.is_even() && kept < self.lost.1 {
+        if holds {
             wait.decide(true);
         } else if is_late {
             wait.decide(false);
@@ -93,6 +103,24 @@ impl Endpoints {
             return false;
         }
         true
+    }
+
+    /// Whether the kernel is known to have lost no event until after `kept`: what was lost before must have been counted
+    /// after. If it has lost any, nothing that the order of calls told holds. `waits`: for the kernel's answer.
+    fn has_lost_none(&mut self, kept: u64, now: u64, waits: bool, system: &mut dyn System) -> bool {
+        let waits = waits && now >= self.impatient;
+        let answer = system.losses(now, waits);
+        let Some((lost, asked)) = answer.filter(|(_, asked)| *asked > kept) else {
+            if waits {
+                self.impatient = now.saturating_add(ANSWER);
+            }
+            return false;
+        };
+        let before = std::mem::replace(&mut self.lost, (Some(lost), asked));
+        if before.0 != Some(lost) {
+            self.uncertain(system.time());
+        }
+        before.0 == Some(lost)
     }
 
     /// When [`Self::over`] has the next one.

@@ -83,6 +83,8 @@ pub struct Endpoints {
     trace: Option<Trace>,
     /// Events that the kernel had lost when it was last asked, and when that was.
     lost: (Option<u64>, u64),
+    /// Until when its answer is not waited for, as it had none to the last question.
+    impatient: u64,
     waiting: Waiting,
     shares: Shares,
     now: u64,
@@ -99,6 +101,7 @@ impl Endpoints {
             Address::Missing => None,
             Address::Other => return Answer::Nothing,
         };
+        self.shares.seen |= role.opens();
         let call = view
             .syscall()
             .and_then(|part| self.calls.read(view.event.at(view.part(part).body)))

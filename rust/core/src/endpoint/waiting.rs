@@ -88,10 +88,13 @@ impl Waiting {
         }
     }
 
-    /// Whether the order of calls told the end of the next line.
+    /// Whether the order of calls told the end of the next line, or a listening socket did: records that are still to
+    /// come change neither.
     #[must_use]
-    pub fn is_by_order(&self) -> bool {
-        (self.lines.front()).is_some_and(|(wait, _)| wait.by_order.is_some())
+    pub fn is_told(&self) -> bool {
+        let told = |flow: Flow| flow.origin == Some(Origin::Listener);
+        (self.lines.front())
+            .is_some_and(|(wait, _)| wait.by_order.is_some() || wait.found.is_some_and(told))
     }
 
     /// The next line, if it is over but for whether its end is right: by the order of calls, or by a look.
@@ -103,7 +106,7 @@ impl Waiting {
         (ticket.is_some() || is_looked).then_some((wait, ticket))
     }
 
-    /// Keeps a line. See [`Self::crowded_out`].
+    /// Keeps a line. See [`Self::is_crowded`].
     pub fn keep(&mut self, mut wait: Wait, line: OpenLine) {
         self.bytes += line.bytes();
         self.number += 1;
@@ -262,16 +265,19 @@ impl Waiting {
         Some((self.let_go(wait, now), line, call))
     }
 
-    /// The oldest line if too many wait. What is known of its end but not certain yet does not count.
-    pub fn crowded_out(&mut self, now: u64) -> Option<(Flow, OpenLine, Call)> {
-        if self.lines.len() <= MOST_LINES && self.bytes <= MOST_BYTES {
-            return None;
+    /// Whether too many wait.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.lines.len() > MOST_LINES || self.bytes > MOST_BYTES
+    }
+
+    /// Waits no longer for the oldest line: what is known of its end but not certain yet does not count.
+    pub fn hasten(&mut self) {
+        let certain = |flow: &Flow| matches!(flow.origin, Some(Origin::Listener | Origin::Trace));
+        if let Some((wait, _)) = self.lines.front_mut() {
+            wait.until = 0;
+            wait.found = wait.found.filter(certain);
         }
-        let (mut wait, line) = self.take_first()?;
-        wait.found = None;
-        wait.forget_listener();
-        let call = wait.call;
-        Some((self.let_go(wait, now), line, call))
     }
 
     fn take_first(&mut self) -> Option<(Wait, OpenLine)> {

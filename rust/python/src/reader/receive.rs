@@ -64,6 +64,7 @@ impl Reader {
             }
             self.engine.packet(packet.bytes, now);
         }
+        self.tracing.want(&mut self.engine);
         counters.add(Count::BytesIn, bytes);
         if count == self.arena.slots() {
             Found::Full
