@@ -1,12 +1,13 @@
 """Writing past the page cache: what goes there, and what does not."""
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tsauditd.sinks.pastcache import PastCache
+from tsauditd.sinks.pastcache import PastCache, busy_seconds
 
 MIB = 1 << 20
 
@@ -18,31 +19,62 @@ def fd(tmp_path: Path) -> Iterator[int]:
     os.close(fd)
 
 
-def test_a_piece_goes_at_once_while_the_disk_is_quick_and_to_the_cache_for_a_minute_when_it_was_not(
-    fd: int,
+class Machine:
+    """Time that passes by writing: what a piece takes, and what of that the thread could have run in."""
+
+    def __init__(self) -> None:
+        self.now, self.took, self.ran = 0.0, 0.0001, 0.0
+        self.busy = 0.0
+
+    def clock(self) -> float:
+        self.now += self.took
+        self.busy += self.ran
+        return self.now
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+def test_a_disk_that_is_waited_for_is_left_to_the_cache_for_a_minute_and_longer_when_it_is_slow_again(
+    fd: int, machine: Machine
 ) -> None:
-    now, took = 0.0, 0.0001
-
-    def clock() -> float:
-        nonlocal now
-        now += took
-        return now
-
-    past = PastCache(wanted=True, clock=clock)
+    past = PastCache(wanted=True, clock=machine.clock, busy=lambda: machine.busy)
     data = os.urandom(5 * MIB)
     written = b""
-    for disk, at, taken in (
-        (0.0001, 0, MIB + 5),
-        (0.004, 1, 2 * MIB),
-        (1.0, 2, 2 * MIB),  # the one that shows it
-        (0.0001, 40, 5 * MIB),
-        (0.0001, 70, 2 * MIB),
+    for at, took, taken in (
+        (0, 0.0001, 2 * MIB),
+        (1, 0.009, 2 * MIB),  # one that takes long is looked at,
+        (2, 0.009, 2 * MIB),  # and is not a slow disk yet
+        (3, 0.009, 2 * MIB),
+        (4, 1.0, 2 * MIB),  # this is
+        (20, 0.0001, 5 * MIB),
+        (63, 0.0001, 5 * MIB),
+        (70, 1.0, 2 * MIB),  # once more, soon after
+        (150, 0.0001, 5 * MIB),
+        (210, 0.0001, 2 * MIB),
     ):
-        now, took = at, disk
-        piece = data[: MIB + 5] if at == 0 else data
-        assert past.write(fd, len(written), memoryview(piece)) == taken, at
-        written += piece[:taken]
-    assert os.pread(fd, 2 * len(written), 0) == written
+        machine.now, machine.took = at, took
+        size = past.write(fd, len(written), memoryview(data))
+        assert size == taken, at
+        written += data[:taken]
+    same = os.pread(fd, 2 * len(written), 0) == written
+    assert same
+
+
+def test_a_thread_that_waits_for_a_processor_has_no_slow_disk(fd: int, machine: Machine) -> None:
+    machine.took = machine.ran = 1.0
+    past = PastCache(wanted=True, clock=machine.clock, busy=lambda: machine.busy)
+    for piece in range(3):
+        assert past.write(fd, piece * 2 * MIB, memoryview(bytes(3 * MIB))) == 2 * MIB
+
+
+def test_the_kernel_tells_how_long_a_thread_ran() -> None:
+    before, ran = busy_seconds(), time.thread_time()
+    while time.thread_time() < ran + 0.05:
+        pass
+    assert busy_seconds() - before > 0.03  # as of the last tick
 
 
 def test_what_is_small_or_unwanted_goes_as_usual(fd: int) -> None:

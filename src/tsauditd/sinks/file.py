@@ -48,6 +48,7 @@ class FileWriter:
         self._unsynced = False
         self._fd = -1
         self._place = (0, 0)
+        self._disk = (-1, False)
         self._fresh = True
         self._open()
 
@@ -154,7 +155,9 @@ class FileWriter:
         self._fd = fd
         state = os.fstat(fd)
         self._regular = stat.S_ISREG(state.st_mode)
-        self._past = PastCache(wanted=self._regular and self._output.direct)
+        disk = state.st_dev, self._regular and self._output.direct
+        if disk != self._disk:  # else what is known of it stays known
+            self._disk, self._past = disk, PastCache(wanted=disk[1])
         self._size = state.st_size
         self._period = self._period_of(state.st_mtime if state.st_size else self._wall())
         place = (state.st_dev, state.st_ino)

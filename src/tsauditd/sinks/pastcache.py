@@ -1,7 +1,7 @@
 """Writing past the page cache: in a storm of lines most of a write is pages that are found, cleared and filled.
 
-A piece goes there that is large, as long as the disk takes each in a moment. One that does not, also one that has let
-itself be written to quickly for a while, is left to the cache and to the kernel for a minute.
+A piece goes there that is large, as long as the disk is not waited for most of the time. One that is, also one that has
+let itself be written to quickly for a while, is left to the cache and to the kernel for a minute, longer the next time.
 """
 
 import errno
@@ -15,13 +15,16 @@ _LEAST = 128 << 10
 _MOST = 2 << 20
 """Bytes of a piece that goes past the cache. The memory that it goes from is kept: so much for each file."""
 
-_MOMENT = 0.005
-"""Seconds. For the largest pieces that is 400 MB/s, about what the page cache takes of a flow that goes on, while it
-writes to the disk as well; they come when lines come faster than they are written, and of fewer lines smaller ones, for
-which a slower disk is quick enough."""
+_MOMENT = 0.001
+"""Seconds. When a piece took longer it is looked closely at what the next one waits for: the disk, or a processor."""
+
+_SHARE = 0.5
+_SLACK = 0.02
+"""A disk is slow that is waited for more than this share of the time, and so many seconds beyond."""
 
 _REST = 60.0
-"""Seconds that a disk which was slower is left alone."""
+_LONGEST_REST = 3600.0
+"""Seconds that a disk which was slower is left alone: twice as long each time that it was slow again when tried."""
 
 _BLOCK = 4096
 """What place, length and memory of such a write are multiples of (open(2), O_DIRECT): no disk in use has larger blocks,
@@ -31,10 +34,22 @@ and one that has refuses."""
 class PastCache:
     """Appends to a regular file, past the cache what can go there."""
 
-    def __init__(self, *, wanted: bool, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        wanted: bool,
+        clock: Callable[[], float] = time.monotonic,
+        busy: Callable[[], float] | None = None,
+    ) -> None:
+        """`clock` gives seconds; `busy` those of them in which the thread that writes ran or could have."""
         self._wanted = wanted
         self._clock = clock
+        self._busy = busy or busy_seconds
         self._rests_until = float("-inf")
+        self._rest = _REST
+        self._doubted = False
+        self._looked = 0.0
+        self._waited = 0.0
         self._memory: mmap.mmap | None = None
 
     def write(self, fd: int, size: int, lines: memoryview) -> int:
@@ -70,13 +85,16 @@ class PastCache:
         try:
             fcntl.fcntl(fd, fcntl.F_SETFL, usual | os.O_DIRECT)
             began = self._clock()
+            busy = self._busy() if self._doubted else 0.0
             try:
                 written = os.write(fd, memoryview(self._memory)[: len(blocks)])
             finally:
                 fcntl.fcntl(fd, fcntl.F_SETFL, usual)
             now = self._clock()
-            if now - began > _MOMENT:
-                self._rests_until = now + _REST
+            if self._doubted:
+                # In a storm a thread that could run waits for a processor longer than it waits for a disk.
+                self._note(now, now - began - (self._busy() - busy))
+            self._doubted = now - began > _MOMENT
             return written
         except OSError as error:
             if error.errno != errno.EINVAL:
@@ -84,3 +102,29 @@ class PastCache:
             self._wanted = False
             self._memory = None
             return os.write(fd, blocks)
+
+    def _note(self, now: float, waited: float) -> None:
+        """Takes in how long the disk let the thread wait until now."""
+        self._waited = max(self._waited - (now - self._looked) * _SHARE, 0.0) + waited
+        self._looked = now
+        if self._waited > _SLACK:
+            again = now < self._rests_until + self._rest
+            self._rest = min(self._rest * 2, _LONGEST_REST) if again else _REST
+            self._rests_until = now + self._rest
+            self._waited = 0.0
+
+
+def busy_seconds() -> float:
+    """Seconds in which the calling thread ran or waited for a processor (Documentation/scheduler/sched-stats.rst).
+
+    0 where the kernel does not tell.
+    """
+    try:
+        fd = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0.0
+    try:
+        ran, waited, _ = os.read(fd, 80).split()
+    finally:
+        os.close(fd)
+    return (int(ran) + int(waited)) / 1e9
