@@ -6,6 +6,7 @@
 
 mod deliver;
 mod flow;
+mod looking;
 mod receive;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,6 +17,7 @@ use std::time::Duration;
 use tsauditd_core::{Engine, Settings};
 
 use self::flow::Flow;
+use self::looking::Looking;
 use self::receive::Found;
 use crate::arena::Arena;
 use crate::broadcast::Broadcast;
@@ -48,10 +50,6 @@ const FLOW_BATCH_MS: u64 = 80;
 /// the next to touch them finds less in the processor's cache (benchmarks/NOTES.md).
 const BATCH_BYTES: usize = 128 << 10;
 const BATCH_MS: u64 = 5;
-
-/// So few looks at sockets in so many milliseconds leave room to be quick.
-const FEW_LOOKS: u64 = 100;
-const LOOKING_MS: u64 = 100;
 
 /// The longest that a stop goes on reading a socket that does not become empty.
 const LAST_DRAIN_MS: u64 = 1000;
@@ -86,8 +84,6 @@ struct Reader {
     newest: Option<Newest>,
     broadcast: Broadcast,
     tracing: Tracing,
-    /// Since when looks at sockets are counted, how many there were then, and whether there were any before.
-    looked: (u64, u64, bool),
     shared: Arc<Shared>,
     errors: u32,
     delivered_ms: u64,
@@ -124,7 +120,6 @@ pub fn run(plan: Plan, shared: Arc<Shared>) {
         } else {
             Tracing::Refused
         },
-        looked: (0, 0, false),
         shared,
         errors: 0,
         delivered_ms: 0,
@@ -185,6 +180,7 @@ impl Reader {
     fn read(&mut self, gather: Duration) {
         let mut drained = 0;
         let mut flow = Flow::default();
+        let mut looking = Looking::default();
         loop {
             let now = self.now();
             if self.shared.called.swap(false, Acquire) {
@@ -211,11 +207,10 @@ impl Reader {
             // An event that is open after something came: its other records are on their way.
             let flows = flow.goes_on(drained, now);
             let dense = drained >= DENSE_PACKETS || (drained > 0 && due.is_some());
+            looking.take(self.engine.shares().looks, drained, now);
+            let flows = flows && !looking.wants_haste();
             drained = 0;
-            let alert = self.alert(now);
-            // Who looks at connections must not come late.
-            let flows = flows && !self.looked.2 && self.engine.shares().looks == self.looked.1;
-            if (dense || flows) && !gather.is_zero() && !alert {
+            if (dense || flows) && !gather.is_zero() && !looking.wants_each() {
                 let (bytes, patience) = if flows {
                     (FLOW_BATCH_BYTES, FLOW_BATCH_MS)
                 } else {
@@ -236,16 +231,6 @@ impl Reader {
                 self.sleep(now, next.map(|next| next.saturating_sub(now)));
             }
         }
-    }
-
-    /// Whether connections come, and so few that each is better looked at sooner than cheaper.
-    fn alert(&mut self, now: u64) -> bool {
-        let looks = self.engine.shares().looks;
-        if now >= self.looked.0 + LOOKING_MS {
-            self.looked = (now, looks, looks > self.looked.1);
-        }
-        let since = looks - self.looked.1;
-        since < FEW_LOOKS && (since > 0 || self.looked.2)
     }
 
     /// Sleeps until a packet comes, the engine wants its tick, or the bell rings.
