@@ -10,7 +10,8 @@ from typing import cast
 import pytest
 
 from tsauditd.config import Config
-from tsauditd.daemon import Summary, listen, serve, this_host
+from tsauditd.daemon import listen, this_host
+from tsauditd.delivery import Delivery, Summary
 from tsauditd.event import ListenerCounters, SinkHealth
 from tsauditd.kernel.rules.drift import Drift
 from tsauditd.kernel.standing import Notice
@@ -92,7 +93,7 @@ def serving(source: Replay, after: int) -> tuple[Memory, Summary]:
         sink = Memory(lambda: stop.set() if sink.got.count(b"\n") >= after else None)
         pipeline = Pipeline([sink], HERE, say=pytest.fail, wall=lambda: 0.0)
         listener = listen(source, Config(), HERE)
-        summary = await asyncio.wait_for(serve(source, pipeline, listener, stop, lambda: None), 30)
+        summary = await asyncio.wait_for(Delivery(source, pipeline, listener, stop).run(lambda: None), 30)
         return sink, summary
 
     try:
@@ -134,7 +135,8 @@ def test_it_ends_when_nobody_reads_any_more() -> None:
         source.sender.send(packet(1))
         pipeline = Pipeline([sink], HERE, say=pytest.fail, wall=lambda: 0.0)
         listener = listen(source, Config(), HERE)
-        await asyncio.wait_for(serve(source, pipeline, listener, asyncio.Event(), lambda: None), 30)
+        delivery = Delivery(source, pipeline, listener, asyncio.Event())
+        await asyncio.wait_for(delivery.run(lambda: None), 30)
         return sink
 
     assert asyncio.run(run()).actions[0] == 1
