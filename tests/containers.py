@@ -230,6 +230,15 @@ def repeat(times: int, *words: str) -> None:
         launch(*words)
 
 
+def put_away(identity: str, above: str) -> None:
+    """Waits for runc, and removes the groups above the container's that nobody else is in."""
+    wait_until(lambda: not Path(f"/run/runc/{identity}").exists(), "runc has put it away")
+    for group in Path("/sys/fs/cgroup").glob(f"**/{above}"):
+        for each in [group, *group.parents][: above.count("/") + 1]:
+            if not any(below.is_dir() for below in each.iterdir()):
+                each.rmdir()
+
+
 def inside(found: list[Event]) -> list[Event]:
     """What the rules asked for of busybox at the path that only the containers have."""
     return [event for event in asked(found) if event["process"]["executable"] == INSIDE]

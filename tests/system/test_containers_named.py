@@ -16,10 +16,11 @@ from containers import (
     lxc,
     outside,
     podman_database,
+    put_away,
     root_filesystem,
     when_known,
 )
-from live import Event, events, losses, running, wait_until
+from live import Event, events, losses, running
 
 from tsauditd.kernel.state import Snapshot
 
@@ -43,15 +44,6 @@ def of(found: list[Event], runtime: str) -> list[tuple[str, str]]:
     told = inside(found)
     assert {event["container"]["runtime"] for event in told} == {runtime}
     return [(event["container"]["id"], " ".join(event["process"]["args"][1:])) for event in told]
-
-
-def put_away(identity: str, above: str) -> None:
-    """Waits for runc, and removes the groups above the container's that nobody else is in."""
-    wait_until(lambda: not Path(f"/run/runc/{identity}").exists(), "runc has put it away")
-    for group in Path("/sys/fs/cgroup").glob(f"**/{above}"):
-        for each in [group, *group.parents][: above.count("/") + 1]:
-            if not any(below.is_dir() for below in each.iterdir()):
-                each.rmdir()
 
 
 def entered(found: list[Event]) -> set[str]:

@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
+use crate::endpoint::Endpoints;
 use crate::endpoint::call::{Call, Role, is_attempt};
 use crate::endpoint::flow::{End, Flow, Origin, TCP};
+use crate::endpoint::open::ask;
 use crate::endpoint::sample::Sample;
 use crate::endpoint::trace::{Claim, Ticket, Trace};
 use crate::endpoint::wait::flow;
-use crate::endpoint::{Endpoints, ask};
 use crate::record::header;
 use crate::system::{Socket, System};
 
