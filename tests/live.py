@@ -57,10 +57,11 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
 class Daemon:
     """A running `tsauditd run`; see `running`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], errors: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], errors: Path, output: Path | None) -> None:
         self.process = process
         self.pid = process.pid
         self._errors = errors
+        self._output = output
 
     @property
     def stdout(self) -> IO[bytes]:
@@ -81,8 +82,10 @@ class Daemon:
         return self.ended()
 
     def ended(self) -> str:
-        """Waits until it has ended well; returns its summary line."""
+        """Waits until it has ended well, its output in whole lines; returns its summary line."""
         assert self.process.wait(PATIENCE_S) == 0, self.said
+        if self._output is not None and self._output.is_file():
+            assert text(self._output)[-1:] in (b"", b"\n"), "the last line is cut"
         return self.said[-1]
 
 
@@ -110,7 +113,8 @@ def running(
             stderr=stderr,
             env={**os.environ, "PYTHONDEVMODE": ""},
         )
-    daemon = Daemon(process, errors)
+    output = Path(words[words.index("--output") + 1]) if "--output" in words else None
+    daemon = Daemon(process, errors, output)
 
     def ready() -> bool:
         assert process.poll() is None, daemon.said
