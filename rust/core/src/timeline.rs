@@ -39,6 +39,12 @@ impl Aside {
         self.wanted = wanted;
     }
 
+    /// Whether what is noted counts.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+
     /// Forgets them: the line is given whole.
     pub fn clear(&mut self) {
         self.parts.clear();
@@ -52,7 +58,10 @@ impl Aside {
                 .pop_if(|last| last.start >= members.start)
                 .is_some()
             {}
-            self.parts.push(members);
+            match self.parts.last_mut() {
+                Some(last) if last.end == members.start => last.end = members.end,
+                _ => self.parts.push(members),
+            }
         }
     }
 

@@ -73,98 +73,102 @@ def exec_failed(session: Session, event: Event, ms: int) -> None:
 
 def command(session: Session, event: Event, ms: int) -> Row:
     """A program that was started."""
-    source = event["process"]
-    pid: int = source.get("pid", 0)
-    event_id: str = event["event"]["id"]
     session.happened(ms)
-    user: dict[str, Any] = event.get("user", {})
+    source = event["process"]
+    processes = session.processes
+    pid: int = source.get("pid", 0)
+    user: dict[str, Any] = event.get("user", _NONE)
     effective = user.get("effective") or user
     real_id, user_id = user.get("id"), effective.get("id")
     args: list[str] = source.get("args") or []
     path: str = source.get("executable") or source.get("name") or ""
     name = path.rpartition("/")[2]
-    known = session.processes.get(pid)
-    searched = None
-    if session.searches:
-        searched = session.pending.get(session.searches.pop(pid, -1))
-    starter = known or session.processes.get(source.get("parent", {}).get("pid", 0))
-    parent = None if starter is None or starter.shell else starter.row
-    same = starter is not None and user_id == starter.uid and real_id == user_id
-    if same and searched is None and parent is not None and name not in ESCALATIONS:
-        folded = _repeat(session, event, ms, (parent, path, user_id), args)
-        if folded is not None:
-            noise = starter.noise if starter is not None else None
-            if noise:
-                session.count("noise")
-            session.remember(pid, Process(folded["number"], user_id, noise=noise, folded=True))
-            return folded
-    raised = real_id is not None and user_id != real_id
+    starter = processes.get(pid) or processes.get(source.get("parent", _NONE).get("pid", 0))
+    parent = None if starter is None or starter.shell else starter
     escalates = name in ESCALATIONS
-    kind = "escalation" if escalates or raised else "command"
-    if searched is None:
-        row = session.add(kind, ms, event["@timestamp"], event_id)
-        if kind == "escalation":
-            session.count("commands")
+    searched = session.pending.get(session.searches.pop(pid, -1)) if session.searches else None
+    if parent is not None and searched is None and not escalates and real_id == user_id == parent.uid:
+        folded = _repeat(session, event, ms, (parent.row, path, user_id), args)
+        if folded is not None:
+            if parent.noise:
+                session.count("noise")
+            session.remember(pid, Process(folded["number"], user_id, noise=parent.noise, folded=True))
+            return folded
+    kind = "escalation" if escalates or (real_id is not None and user_id != real_id) else "command"
+    row = _begun(session, event, ms, kind, searched)
+    _fill(session, row, event, effective)
+    if kind == "escalation":
+        row["action"] = name
+        row["user"] = session.named(identity(user))
+        if not escalates:
+            row["user"] = {**row["user"], "effective": session.named(identity(effective))}
+    if parent is not None:
+        row["parent"] = parent.row
+    if starter is not None and starter.escalates and kind == "command" and name not in HELPERS:
+        _became(session, starter, row["user"], ms)
+    shell = name in SHELLS and _takes_commands(args)
+    noise = (
+        _noise(session, starter, args or [path], ms, name=name)
+        if path.startswith(SYSTEM) and not shell
+        else None
+    )
+    if noise:
+        if "noise" not in row:
+            session.count("noise")
+        row["noise"] = noise
     else:
-        row = _found(session, searched, kind, ms, event)
-    number: int = row["number"]
-    row["outcome"] = "unknown" if escalates else "success"
+        if kind == "command":
+            session.became(row["user"])
+        elif not escalates:
+            session.became(row["user"]["effective"])
+        if starter is not None and starter.shell:
+            _pipeline(session, row, starter, pid, ms)
+        if parent is None and session.kind == "ssh":
+            _how(session, args or [path], shell=name in SHELLS)
+    login = name in SHELLS and bool(args) and args[0].startswith("-")
+    session.remember(
+        pid,
+        Process(
+            row["number"],
+            user_id,
+            shell=shell,
+            login=login,
+            escalates=escalates,
+            noise=noise,
+            started=ms,
+        ),
+    )
+    return row
+
+
+def _begun(session: Session, event: Event, ms: int, kind: str, searched: Row | None) -> Row:
+    """The row of a program that was started: a new one, or that of the search for it."""
+    if searched is not None:
+        return _found(session, searched, kind, ms, event)
+    if kind == "escalation":
+        session.count("commands")
+    return session.add(kind, ms, event["@timestamp"], event["event"]["id"])
+
+
+def _fill(session: Session, row: Row, event: Event, effective: dict[str, Any]) -> None:
+    """What a row says of any program: its process, as whom, in which container, at which terminal."""
+    source = event["process"]
     if source.keys() <= _COMMAND_MEMBERS and source.get("parent", _NONE).keys() <= _PARENT:
         row["process"] = source  # as the core gives it to timelines
     else:
         row["process"] = {key: source[key] for key in source if key in _COMMAND_MEMBERS}
         if ppid := source.get("parent", {}).get("pid"):
             row["process"]["parent"] = {"pid": ppid}
-    if kind == "escalation":
-        row["user"] = session.named(identity(user))
-        row["action"] = name
-        if not escalates:
-            row["user"] = {**row["user"], "effective": session.named(identity(effective))}
-    else:
-        row["user"] = session.named(identity(effective))
-    if parent is not None:
-        row["parent"] = parent
-    if starter is not None and starter.escalates and kind == "command" and name not in HELPERS:
-        _became(session, starter, row["user"], ms)
-    if box := event.get("container"):
-        row["container"] = {key: box[key] for key in ("id", "name") if key in box}
-    if "incomplete" in event.get("tsauditd", {}):
+    row["user"] = session.named(identity(effective))
+    if "container" in event:
+        row["container"] = container_of(event)
+    if "tsauditd" in event and "incomplete" in event["tsauditd"]:
         row["incomplete"] = True
-    line = " ".join(args) if args else path
-    shell = name in SHELLS
     if session.terminal is None or not session.started:
         terminal = terminal_of(event)
-        if terminal is not None or user_id != "0":
+        if terminal is not None or effective.get("id") != "0":
             session.started = True  # PAM's own programs have no terminal, and run as root
         session.terminal = session.terminal or terminal
-    noise = None
-    if path.startswith(SYSTEM) and not (shell and _takes_commands(args)):
-        noise = _noise(session, starter, line, ms, name=name)
-    if noise:
-        if "noise" not in row:
-            session.count("noise")
-        row["noise"] = noise
-    elif kind == "command":
-        session.became(row["user"])
-    elif not escalates:
-        session.became(row["user"]["effective"])
-    if starter is not None and starter.shell and not noise:
-        _pipeline(session, row, starter, pid, ms)
-    session.remember(
-        pid,
-        Process(
-            number,
-            user_id,
-            shell=shell and _takes_commands(args),
-            login=shell and bool(args) and args[0].startswith("-"),
-            escalates=escalates,
-            noise=noise,
-            started=ms,
-        ),
-    )
-    if not noise and session.kind == "ssh" and parent is None:
-        _how(session, line, args, shell=shell)
-    return row
 
 
 def _forked_from(session: Session, event: Event) -> int | None:
@@ -303,7 +307,7 @@ def _pipeline(session: Session, row: Row, shell: Process, pid: int, ms: int) -> 
     shell.child = (ms, pid, row["number"])
 
 
-def _noise(session: Session, starter: Process | None, line: str, ms: int, *, name: str) -> str | None:
+def _noise(session: Session, starter: Process | None, args: list[str], ms: int, *, name: str) -> str | None:
     """What kind of noise a system's program is. `name`: of its file, which cannot be chosen as arguments can."""
     if starter is not None and starter.noise:
         return starter.noise if ms - starter.started <= _STARTUP_MS else None
@@ -312,7 +316,10 @@ def _noise(session: Session, starter: Process | None, line: str, ms: int, *, nam
     if starter is None:
         greeting = session.opener is not None and session.kind in _GREETING and not session.started
         return "login" if greeting and ms - session.start <= _GREETING_MS else None
-    if (starter.login or starter.shell) and ms - starter.started <= _STARTUP_MS and STARTUP.match(line):
+    if not starter.login and not starter.shell:
+        return None
+    line = " ".join(args)
+    if ms - starter.started <= _STARTUP_MS and STARTUP.match(line):
         return "startup"
     if starter.shell and "clear_console -q" in line:
         return "startup"
@@ -329,16 +336,16 @@ def _takes_commands(args: list[str]) -> bool:
     return True
 
 
-def _how(session: Session, line: str, args: list[str], *, shell: bool) -> None:
+def _how(session: Session, args: list[str], *, shell: bool) -> None:
     """How an ssh session is used, by what is started first."""
     if session.how not in (None, "nothing", "forward"):
         return
-    last = args[-1] if args else line
+    line, last = " ".join(args), args[-1]
     if "sftp-server" in line or "internal-sftp" in line:
         session.how = "sftp"
     elif last.startswith("scp ") or line.partition(" ")[0].rpartition("/")[2] == "scp":
         session.how = "scp"
-    elif shell and _takes_commands(args) and (session.terminal or (args and args[0].startswith("-"))):
+    elif shell and _takes_commands(args) and (session.terminal or args[0].startswith("-")):
         session.how = "interactive"
     else:
         session.how = "command"

@@ -47,5 +47,7 @@ class LoggedTimelines:
 def push_lines(timelines: Timelines, lines: bytes) -> None:
     """Gives timelines the events of these lines."""
     loads, push = orjson.loads, timelines.push
-    for line in lines.splitlines():
-        push(loads(line))
+    # Only at "\n", by memchr(3): splitlines() looks at every byte.
+    for line in lines.split(b"\n"):
+        if line:
+            push(loads(line))

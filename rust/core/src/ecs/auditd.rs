@@ -32,9 +32,11 @@ pub fn write(
     pen.out.push(b'"');
     pen.intact &= message_type(pen.out, lead.kind, view.event.at(lead.name));
     pen.out.push(b'"');
+    let sequence_at = pen.out.len();
     object.name(pen.out, "sequence");
     let serial = view.event.stamp.serial;
     pen.marked(Mark::Serial, |out| json::number(out, serial));
+    pen.not_for_timelines(sequence_at);
     let before = pen.out.len();
     pen.same(&object, Section::Session, |pen| {
         pen.text(&object, "session", process::session(view));
@@ -45,15 +47,19 @@ pub fn write(
         Some(false) => "fail",
         None => "unknown",
     };
+    let result_at = pen.out.len();
     pen.word(&object, "result", result);
+    pen.not_for_timelines(result_at);
     let inner = Object::member(pen.out, &object, "data");
     data.write(pen, &inner);
     pen.same(&inner, Section::Data, |pen| data.write_rest(pen, &inner));
     if let Some(count) = arguments.count {
+        let count_at = pen.out.len();
         inner.name(pen.out, "argc");
         pen.out.push(b'"');
         json::number(pen.out, count);
         pen.out.push(b'"');
+        pen.not_for_timelines(count_at);
     }
     network::sockets(view, pen, &inner);
     inner.close(pen.out);

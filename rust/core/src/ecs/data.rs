@@ -25,6 +25,9 @@ pub struct Data {
     text: Vec<u8>,
 }
 
+/// Fields that no timeline reads. Their readings it does: how a file was opened.
+const UNREAD: [&[u8]; 5] = [b"a0", b"a1", b"a2", b"a3", b"arch"];
+
 /// What tells whether a field has a place elsewhere, asked once for all fields of an event.
 struct Places {
     users: Users,
@@ -256,18 +259,18 @@ impl Data {
 
     /// Writes the members of `auditd.data`.
     pub fn write(&mut self, pen: &mut Pen<'_>, object: &Object) {
-        self.data.write(pen, object);
+        self.data.write(pen, object, &UNREAD);
     }
 
     /// Writes those members of `auditd.data` that follow from who acted. They are few, and have no readings.
     pub fn write_rest(&mut self, pen: &mut Pen<'_>, object: &Object) {
-        self.rest.write(pen, object);
+        self.rest.write(pen, object, &[]);
     }
 
     /// Writes `"interpreted":{...}`.
     pub fn write_readings(&mut self, pen: &mut Pen<'_>, parent: &Object) {
         let object = Object::member(pen.out, parent, "interpreted");
-        self.readings.write(pen, &object);
+        self.readings.write(pen, &object, &[]);
         object.close(pen.out);
     }
 }

@@ -65,11 +65,15 @@ impl<'a> Meaning<'a> {
             br#""kind":"event","module":"auditd","dataset":"auditd.event""#,
         );
         pen.not_for_timelines(constant);
+        let kind_at = pen.out.len();
         match (self.lead, self.call) {
             (Some(row), None) | (None, Some(row)) if !self.creates => {
                 object.insert(pen.out, row.told.as_bytes());
             }
             _ => self.merged_rows(pen, &object),
+        }
+        if self.is_of_process() {
+            pen.not_for_timelines(kind_at);
         }
         match (
             self.lead
@@ -96,11 +100,19 @@ impl<'a> Meaning<'a> {
             None => "unknown",
         };
         pen.word(&object, "outcome", outcome);
+        let sequence_at = pen.out.len();
         object.name(pen.out, "sequence");
         pen.marked(Mark::Serial, |out| json::number(out, stamp.serial));
+        pen.not_for_timelines(sequence_at);
         let end = pen.out.len();
         object.close(pen.out);
         end
+    }
+
+    /// Whether it is the start or the end of a program: the action tells timelines all of it.
+    pub fn is_of_process(&self) -> bool {
+        self.lead
+            .is_some_and(|row| matches!(row.action, "executed" | "end"))
     }
 
     /// Writes what several rows say, or one with an addition.

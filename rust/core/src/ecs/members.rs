@@ -121,7 +121,11 @@ impl Renderer {
         }
         let object = file::Target::of(&view, &meaning);
         if let Some(object) = &object {
+            let file_at = pen.out.len();
             object.write(&view, &mut pen, &top);
+            if meaning.is_of_process() && view.success() == Some(true) {
+                pen.not_for_timelines(file_at); // the program, which the process names
+            }
         }
         if network {
             network::write(&view, &mut pen, &top, meaning.lead);

@@ -50,7 +50,8 @@ impl Pool {
     }
 
     /// Writes `"name":"value"` or `"name":["value",...]` for each name. Values that are all the same are one.
-    pub fn write(&mut self, pen: &mut Pen<'_>, object: &Object) {
+    /// `unread`: the names that no timeline reads.
+    pub fn write(&mut self, pen: &mut Pen<'_>, object: &Object, unread: &[&[u8]]) {
         let bytes = &self.bytes;
         let part = |from: u32, to: u32| bytes.get(from as usize..to as usize).unwrap_or_default();
         let label = |item: &Item| part(item.label, item.value);
@@ -61,6 +62,7 @@ impl Pool {
             self.items
                 .sort_unstable_by(|a, b| order(a, b).then(a.place.cmp(&b.place)));
         }
+        let unread = if pen.aside.is_wanted() { unread } else { &[] };
         let mut rest = self.items.as_slice();
         while let Some((first, after)) = rest.split_first() {
             let more = after
@@ -69,6 +71,7 @@ impl Pool {
                 .count();
             let (same, next) = after.split_at(more);
             rest = next;
+            let start = pen.out.len();
             if first.plain {
                 object.plain_label(pen.out, label(first));
             } else {
@@ -86,6 +89,9 @@ impl Pool {
                     pen.intact &= json::string(pen.out, value(item));
                 }
                 pen.out.push(b']');
+            }
+            if unread.contains(&label(first)) {
+                pen.not_for_timelines(start);
             }
         }
     }

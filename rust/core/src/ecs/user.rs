@@ -100,9 +100,11 @@ pub fn write(view: &View<'_>, pen: &mut Pen<'_>, parent: &Object, users: Users) 
     match users {
         Users::Process => {
             by_number(view, pen, &user, name::UID, Owner::User);
+            let start = pen.out.len();
             let group = Object::member(pen.out, &user, "group");
             by_number(view, pen, &group, name::GID, Owner::Group);
             group.close(pen.out);
+            pen.not_for_timelines(start);
             pair(view, pen, &user, "effective", name::EUID, name::EGID);
         }
         Users::Login => {
