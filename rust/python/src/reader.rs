@@ -6,7 +6,6 @@
 
 mod deliver;
 mod flow;
-mod looking;
 mod receive;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,10 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::Duration;
 
+use tsauditd_core::endpoint::looking::Looking;
 use tsauditd_core::{Engine, Settings};
 
 use self::flow::Flow;
-use self::looking::Looking;
 use self::receive::Found;
 use crate::arena::Arena;
 use crate::broadcast::Broadcast;

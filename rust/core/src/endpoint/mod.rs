@@ -13,6 +13,7 @@ pub mod flow;
 mod groups;
 pub mod kept;
 mod late;
+pub mod looking;
 mod open;
 mod recent;
 pub mod sample;

@@ -11,7 +11,7 @@ const FEW: u64 = 100;
 const PACKETS: u64 = 256;
 
 /// What was looked at of late.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Looking {
     since_ms: u64,
     looks: u64,
@@ -44,11 +44,13 @@ impl Looking {
     }
 
     /// Whether it is worth coming soon.
+    #[must_use]
     pub fn wants_haste(&self) -> bool {
         self.now
     }
 
     /// Whether each is better looked at at once than together with others.
+    #[must_use]
     pub fn wants_each(&self) -> bool {
         self.now && self.few
     }
