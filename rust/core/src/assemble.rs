@@ -4,12 +4,13 @@
 //! touched. Events that others interrupt wait in `open`, and none of them holds back another. What ends an event is
 //! in [`ends`]; what never ends is let go by the clock, or when the bounds are reached, and says so.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::assembled::Key;
 pub use crate::assembled::{Event, Incomplete, Part, Span};
 use crate::gaps::Gaps;
+use crate::mix::Table;
 use crate::record::{Record, kind};
 
 /// Live: how long a silent socket means that an event for which no end marker is due gets nothing more, in
@@ -62,7 +63,7 @@ fn ends(kind: u16, source: Source, first: bool) -> bool {
 pub struct Assembler {
     source: Source,
     current: Option<Event>,
-    open: HashMap<Key, Event>,
+    open: Table<Key, Event>,
     open_bytes: usize,
     /// The open events, oldest first; an entry whose event was touched since is moved back when it is reached.
     order: VecDeque<(Key, u64)>,
@@ -70,7 +71,7 @@ pub struct Assembler {
     spare: Vec<Event>,
     /// The serials of the host that gives no name, and of those that do.
     own_gaps: Gaps,
-    gaps: HashMap<u64, Gaps>,
+    gaps: Table<u64, Gaps>,
     /// The name seen last, and its key.
     node: (Vec<u8>, u64),
     records: u64,
@@ -88,13 +89,13 @@ impl Assembler {
         Self {
             source,
             current: None,
-            open: HashMap::new(),
+            open: Table::default(),
             open_bytes: 0,
             order: VecDeque::new(),
             finished: vec![Key::default(); REMEMBERED],
             spare: Vec::new(),
             own_gaps: Gaps::default(),
-            gaps: HashMap::new(),
+            gaps: Table::default(),
             node: (Vec::new(), 0),
             records: 0,
             watched: 0,

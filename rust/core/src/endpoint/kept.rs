@@ -1,9 +1,9 @@
 //! What earlier events and look-ups said of a process's descriptors, and how long it may be believed.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use crate::endpoint::flow::Flow;
+use crate::mix::Table;
 use crate::system::{Ask, Socket, System};
 
 /// A listening socket is looked at again after this, in milliseconds.
@@ -26,10 +26,10 @@ struct Listener {
 /// Everything that is kept of descriptors.
 #[derive(Debug, Default)]
 pub struct Kept {
-    listeners: HashMap<Place, Listener>,
-    bound: HashMap<Place, SocketAddr>,
-    flows: HashMap<Place, (Flow, u64)>,
-    seen: HashMap<Place, (u64, u64)>,
+    listeners: Table<Place, Listener>,
+    bound: Table<Place, SocketAddr>,
+    flows: Table<Place, (Flow, u64)>,
+    seen: Table<Place, (u64, u64)>,
 }
 
 impl Kept {
@@ -127,7 +127,7 @@ impl Kept {
     }
 }
 
-fn make_room<T>(table: &mut HashMap<Place, T>) {
+fn make_room<T>(table: &mut Table<Place, T>) {
     if table.len() >= MOST {
         table.clear();
     }

@@ -1,7 +1,8 @@
 //! A table that forgets what was put in long ago.
 
-use std::collections::HashMap;
 use std::hash::Hash;
+
+use crate::mix::Table;
 
 /// So many are remembered, and up to as many before them.
 const MOST: usize = 8_192;
@@ -9,15 +10,15 @@ const MOST: usize = 8_192;
 /// The last things that were put in.
 #[derive(Debug)]
 pub struct Recent<K, V> {
-    newer: HashMap<K, V>,
-    older: HashMap<K, V>,
+    newer: Table<K, V>,
+    older: Table<K, V>,
 }
 
 impl<K, V> Default for Recent<K, V> {
     fn default() -> Self {
         Self {
-            newer: HashMap::new(),
-            older: HashMap::new(),
+            newer: Table::default(),
+            older: Table::default(),
         }
     }
 }

@@ -12,7 +12,7 @@
 
 mod taken;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::endpoint::call::{Call, is_attempt};
@@ -20,6 +20,7 @@ use crate::endpoint::flow::End;
 use crate::endpoint::recent::Recent;
 use crate::endpoint::sample::{NO_ARGUMENTS, Sample, What};
 use crate::endpoint::trace::taken::Taken;
+use crate::mix::Table;
 
 /// Calls kept that no event has claimed, and threads within a call.
 const MOST: usize = 8_192;
@@ -112,10 +113,10 @@ pub struct Trace {
     /// By socket.
     begun: Recent<u64, Begun>,
     /// Threads in a call, and the sockets that those are at.
-    within: HashMap<Within, Vec<(u32, u64)>>,
+    within: Table<Within, Vec<(u32, u64)>>,
     /// When a thread's last call returned.
     returned: Recent<u32, u64>,
-    calls: HashMap<Key, Alike>,
+    calls: Table<Key, Alike>,
     /// Calls by age.
     order: VecDeque<(Key, u64)>,
     /// Connections taken that no event has claimed.

@@ -1,9 +1,9 @@
 //! What a process has from its parent, and what is remembered for those not seen yet.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::mix::Table;
 use crate::process::origin::Origin;
 use crate::process::program::Program;
 use crate::process::seen::Credentials;
@@ -58,7 +58,7 @@ impl Lineage {
 
 /// Children that were born and not seen yet: their numbers are few and go round, so each has one place.
 #[derive(Debug, Default)]
-pub struct Births(HashMap<usize, (Key, Lineage)>);
+pub struct Births(Table<usize, (Key, Lineage)>);
 
 /// Births remembered.
 const MOST_BIRTHS: usize = 4_096;
@@ -101,7 +101,7 @@ pub struct Login {
 
 /// The log-ins, by host and session number.
 #[derive(Debug, Default)]
-pub struct Logins(HashMap<Key, Login>);
+pub struct Logins(Table<Key, Login>);
 
 /// Log-ins remembered; when there are more, all are forgotten and learnt anew.
 const MOST_LOGINS: usize = 4_096;

@@ -1,7 +1,6 @@
 //! The processes known: a bounded number, found by pid, those not seen for longest forgotten first.
 
-use std::collections::HashMap;
-
+use crate::mix::Table;
 use crate::process::Entry;
 
 /// Processes of one host: the number of its name (0 for the host itself) and the pid.
@@ -13,7 +12,7 @@ pub struct Slots {
     entries: Vec<Option<Entry>>,
     /// The places of those that were forgotten.
     free: Vec<usize>,
-    places: HashMap<Key, usize>,
+    places: Table<Key, usize>,
     hand: usize,
 }
 
