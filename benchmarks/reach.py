@@ -1,4 +1,5 @@
-"""How many connections show both their ends, client by client, each held against what client and server saw.
+"""How many connections show both their ends, client by client, each held against what client and server saw; and what
+each way of learning the other end costs.
 
 Takes the audit pid, so it needs root, and auditing that nobody else uses. See docs/benchmarks.md.
 """
@@ -17,6 +18,7 @@ from typing import Any
 
 from borrowed import borrowed_audit, needs_root, workplace
 from clients import Ends, Scene, Seen, missing, path_of, scenes
+from lookups import lookups_report, measured
 from readers import BACKLOG_LIMIT, tsauditd
 from report import TSAUDITD, fail, finish, heading, machine, say, table, verdict, versions
 from workload import HERE, add, compiled, end, wait_until_it_reads
@@ -68,14 +70,20 @@ def main() -> int:
         ]
         with borrowed_audit(BACKLOG_LIMIT) as control:
             seen, events = run(control, chosen, at)
+        costs = measured(at, options.connections, options.rounds)
     found = {name: reaches(each, events) for name, each in seen.items()}
     result = {
         "machine": about,
         "versions": tools,
         "scenes": {name: [asdict(reach) for reach in both] for name, both in found.items()},
+        "lookups": [
+            {"call": way.call, "origin": way.origin, "runs": [asdict(cost) for cost in each]}
+            for way, each in costs.items()
+        ],
     }
     print(heading("both ends of connections", about, tools))
     print(report(found))
+    print(lookups_report(costs, options.connections))
     finish("reach", result)
     if wrong := sum(reach.wrong for both in found.values() for reach in both):
         fail(f"{wrong} ends are wrong")
@@ -88,10 +96,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=200, help="runs of each client (default 200)")
     parser.add_argument("--seconds", type=int, default=3, help="how long wrk works (default 3)")
     parser.add_argument("--only", default="", help="only scenes with this word in their name")
+    parser.add_argument(
+        "--connections", type=int, default=4000, help="of each way of looking an end up (default 4000)"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each way (default 3)")
     parser.add_argument("--dir", default="/var/tmp", help="where files go, on a disk (default /var/tmp)")
     options = parser.parse_args()
-    if options.count < 1 or options.seconds < 1:
-        parser.error("--count and --seconds must be 1 or more")
+    if min(options.count, options.seconds, options.connections, options.rounds) < 1:
+        parser.error("all numbers must be 1 or more")
     return options
 
 

@@ -145,7 +145,8 @@ def test_both_ends_are_known_with_these_alone(
     kept = [f"+{name}" for name in NEEDED if name != needless]
     event, (ip, port), said = connected(tmp_path, bounded("-all", *kept), lines)
     assert len(said) == lines
-    assert event["tsauditd"]["endpoint"] == "pidfd"
+    # nc looks for nscd before, which may be the connection that opens the tracepoints.
+    assert event["tsauditd"]["endpoint"] in ("pidfd", "trace")
     assert event["source"] == {"ip": ip, "address": ip, "port": port}
 
 

@@ -46,6 +46,7 @@ impl Endpoints {
         let Some((stamp, _)) = header(text) else {
             return;
         };
+        self.shares.seen |= call.role.opens();
         let goes_on = call.result == 0 || is_attempt(call.result);
         let claim = match &mut self.trace {
             Some(trace) if call.role == Role::Connect && goes_on => {

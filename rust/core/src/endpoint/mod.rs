@@ -103,6 +103,7 @@ impl Endpoints {
             Address::Missing => None,
             Address::Other => return Answer::Nothing,
         };
+        // Who cannot look at sockets did not look at the SYSCALL record either.
         self.shares.seen |= role.opens();
         let call = view
             .syscall()
