@@ -158,11 +158,17 @@ def two_namespaces() -> Iterator[tuple[list[str], list[str], str]]:
 
 
 def web(
-    at: Path, seconds: int, place: tuple[str, str, int], there: Sequence[str], here: Sequence[str]
+    at: Path,
+    seconds: int,
+    place: tuple[str, str, int],
+    there: Sequence[str],
+    here: Sequence[str],
+    pause_ms: int,
 ) -> Seen:
     """wrk against nginx, a new connection for each request.
 
-    `place`: what nginx listens on, where it is found, its port; `there`, `here`: what runs the server and the client.
+    `place`: what nginx listens on, where it is found, its port; `there`, `here`: what runs the server and the client;
+    `pause_ms`: how long each connection is held before its request.
     """
     listen, address, port = place
     at.mkdir()
@@ -182,7 +188,8 @@ def web(
     server = subprocess.Popen([*there, "nginx", "-c", at / "conf", "-p", at], stderr=subprocess.DEVNULL)
     try:
         _listening(at / "pid", server)
-        wrk = [*here, "wrk", "-t2", f"-c{WRK_CLIENTS}", f"-d{seconds}", url]
+        (at / "pause.lua").write_text(f"function delay() return {pause_ms} end\n" if pause_ms else "\n")
+        wrk = [*here, "wrk", "-t2", f"-c{WRK_CLIENTS}", f"-d{seconds}", "-s", str(at / "pause.lua"), url]
         subprocess.run(wrk, check=True, stdout=subprocess.DEVNULL)
     finally:
         server.terminate()
@@ -203,8 +210,8 @@ def _listening(pid: Path, server: subprocess.Popen[bytes]) -> None:
         time.sleep(0.01)
 
 
-def scenes(directory: Path, connects: Path, count: int, seconds: int) -> list[Scene]:
-    """All of them, in order."""
+def scenes(directory: Path, connects: Path, count: int, seconds: int, pause_ms: int = 0) -> list[Scene]:
+    """All of them, in order. `pause_ms`: how long wrk holds each connection before its request."""
 
     def command(*words: str, answers: bool = False) -> Callable[[], Seen]:
         """Words with the server's address and port for {} and {}."""
@@ -217,10 +224,10 @@ def scenes(directory: Path, connects: Path, count: int, seconds: int) -> list[Sc
 
     def apart() -> Seen:
         with two_namespaces() as (there, here, address):
-            return web(directory / "apart", seconds, (address, address, WEB_PORT + 1), there, here)
+            return web(directory / "apart", seconds, (address, address, WEB_PORT + 1), there, here, pause_ms)
 
     def together() -> Seen:
-        return web(directory / "together", seconds, ("0.0.0.0", "127.0.0.1", WEB_PORT), [], [])
+        return web(directory / "together", seconds, ("0.0.0.0", "127.0.0.1", WEB_PORT), [], [], pause_ms)
 
     own = str(connects)
     url = "http://127.0.0.1:{port}/"
