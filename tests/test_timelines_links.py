@@ -36,7 +36,7 @@ def caused(watched: Watched, number: str) -> tuple[str, int] | None:
         ("crontab -e", "/usr/sbin/cron", 3_600, "cron"),
         ("at now", "/usr/sbin/atd", 3_600, "at"),
         ("batch", "/usr/sbin/atd", 0, "at"),
-        ("systemd-run --user sleep 9", "/usr/lib/systemd/systemd", 2, "systemd-user"),
+        ("systemd-run --uid=bob -p PAMName=login id", "/usr/lib/systemd/systemd", 2, "systemd-user"),
         ("run0 id", "/usr/lib/systemd/systemd-executor", 2, "systemd-user"),
     ],
 )
@@ -57,7 +57,8 @@ def test_a_session_is_linked_to_the_command_that_asked_for_it(
 @pytest.mark.parametrize(
     ("line", "opener", "wait"),
     [
-        ("systemd-run --user sleep 9", "/usr/lib/systemd/systemd", 11),  # too long ago
+        ("systemd-run --uid=bob -p PAMName=login id", "/usr/lib/systemd/systemd", 11),  # too long ago
+        ("systemd-run --user sleep 9", "/usr/lib/systemd/systemd", 0),  # opens none
         ("at now", "/usr/sbin/cron", 0),  # another door
         ("atq", "/usr/sbin/atd", 0),  # asks for nothing
     ],
@@ -77,6 +78,59 @@ def test_another_user_s_job_is_not_linked(watched: Watched, maker: Maker) -> Non
     job = maker.login(8, program="/usr/sbin/atd")
     push(watched, {**job, "user": other})
     assert caused(watched, "8") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "unit", "linked"),
+    [
+        ("systemd-run id", "run-u12", True),
+        ("systemd-run id", "run-p12-i34", True),
+        ("systemd-run id", "cron", False),
+        ("systemd-run --unit=mine id", "mine", True),
+        ("systemd-run -u mine.service id", "mine", True),
+        ("systemd-run --unit=mine id", "run-u12", False),
+        ("systemd-run --user id", "run-u12", False),
+        ("systemd-run --scope id", "run-u12", False),
+        ("systemctl restart cron.service", "cron", True),
+    ],
+)
+def test_a_service_is_of_the_command_that_had_it_started(
+    watched: Watched, maker: Maker, line: str, unit: str, linked: bool
+) -> None:
+    push(watched, maker.login(7), maker.command(7, line.split(), pid=50))
+    start = maker.event("service_start", None, auditd={"data": {"unit": unit}})
+    push(watched, start)
+    rows = [row for row in watched.one("7").rows.values() if row["kind"] == "service"]
+    assert [row["parent"] for row in rows] == [1] * linked
+
+
+@pytest.mark.parametrize(
+    ("line", "ran", "wait", "linked"),
+    [
+        ("systemd-run --user id -un", ["/usr/bin/id", "-un"], 1, True),
+        ("systemd-run --user -- id -un", ["/usr/bin/id", "-un"], 1, True),
+        ("systemd-run --user id -un", ["/usr/bin/id", "-un"], 11, False),
+        ("systemd-run --user --on-active=1h id -un", ["/usr/bin/id", "-un"], 3_600, True),
+        ("systemd-run --user id -un", ["/usr/bin/id", "-gn"], 1, False),
+        ("systemd-run --user id -un", ["/usr/bin/touch", "-un"], 1, False),
+        ("systemd-run --user --scope id", ["/usr/bin/id"], 1, False),
+        ("systemd-run id", ["/usr/bin/id"], 1, False),
+    ],
+)
+def test_a_command_of_a_manager_is_of_who_asked_for_it(
+    watched: Watched, maker: Maker, line: str, ran: list[str], wait: int, linked: bool
+) -> None:
+    push(watched, maker.login(8, program="/usr/lib/systemd/systemd"))
+    push(watched, maker.command(8, ["/lib/systemd/systemd", "--user"], pid=60))
+    push(watched, maker.login(7), maker.command(7, line.split(), pid=50))
+    maker.ms += wait * SECOND_MS
+    push(watched, maker.command(8, ran, pid=61, parent=60))
+    asker, manager = watched.one("7"), watched.one("8")
+    (row,) = [row for row in manager.rows.values() if row.get("process", {}).get("args") == ran]
+    assert row.get("session") == (asker.id if linked else None)
+    assert "parent" not in row
+    links = [one for one in asker.rows.values() if one["kind"] == "link"]
+    assert [(one["session"], one["parent"]) for one in links] == [(manager.id, 1)] * linked
 
 
 def put_into(maker: Maker, entity: str, args: list[str], *, pid: int, parent: int, **box: str) -> Event:
@@ -109,6 +163,7 @@ def test_a_program_put_into_a_container_is_a_session(watched: Watched, maker: Ma
     ("line", "linked"),
     [
         ("docker exec -it web sh", True),
+        ("docker exec --user 0 web sh", True),
         (f"docker exec {LONG[:12]} sh", True),
         (f"ctr task exec --exec-id 1 {LONG} sh", True),
         ("kubectl exec web-0 -- sh", True),

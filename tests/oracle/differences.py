@@ -47,6 +47,12 @@ def _account(events: Events, record: Record, item: Field, ours: list[str]) -> bo
     return raw in ours and item.reading.decode() in _names(number & 0xFFFFFFFF)
 
 
+def _exit_code(events: Events, record: Record, item: Field, ours: list[str]) -> bool:
+    raw = item.raw.decode()
+    called = any(event["auditd"]["data"].get("syscall") == "exit_group" for event in events)
+    return item.reading == b"UNKNOWN" and called and ours == [raw, str(int(raw, 16))]
+
+
 def _names(number: int) -> set[str]:
     names = {f"unknown({number})"}
     for database in (pwd.getpwuid, grp.getgrgid):
@@ -197,6 +203,13 @@ DIFFERENCES: tuple[Difference, ...] = (
         "items",
         _items,
         "The number of paths is that of auditd.paths.",
+    ),
+    Difference(
+        "exit codes are numbers",
+        "SYSCALL",
+        "a0",
+        _exit_code,
+        "exit_group(2) is given the code; ausearch reads it as a status of wait(2) and finds none in 255.",
     ),
     Difference(
         "numbers without 0x",

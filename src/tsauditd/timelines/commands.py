@@ -14,7 +14,16 @@ from tsauditd.timelines.facts import (
     program,
     terminal_of,
 )
-from tsauditd.timelines.names import COMPLETION, DENIED, ESCALATIONS, HELPERS, SHELLS, STARTUP, SYSTEM
+from tsauditd.timelines.names import (
+    COMPLETION,
+    DENIED,
+    ESCALATIONS,
+    HELPERS,
+    MANAGER,
+    SHELLS,
+    STARTUP,
+    SYSTEM,
+)
 from tsauditd.timelines.session import PROCESSES, Process, Session
 
 SHAPES = 32
@@ -84,7 +93,7 @@ def command(session: Session, event: Event, ms: int) -> Row:
     path: str = source.get("executable") or source.get("name") or ""
     name = path.rpartition("/")[2]
     starter = processes.get(pid) or processes.get(source.get("parent", _NONE).get("pid", 0))
-    parent = None if starter is None or starter.shell else starter
+    parent = None if starter is None or starter.shell or starter.manager else starter
     escalates = name in ESCALATIONS
     searched = session.pending.get(session.searches.pop(pid, -1)) if session.searches else None
     if parent is not None and searched is None and not escalates and real_id == user_id == parent.uid:
@@ -133,6 +142,7 @@ def command(session: Session, event: Event, ms: int) -> Row:
             user_id,
             shell=shell,
             login=login,
+            manager=_is_manager(args),
             escalates=escalates,
             noise=noise,
             started=ms,
@@ -191,6 +201,7 @@ def process_of_row(row: Row) -> Process:
         (user if row["kind"] == "command" else user.get("effective", user)).get("id"),
         shell=name in SHELLS and _takes_commands(args),
         login=name in SHELLS and bool(args) and args[0].startswith("-"),
+        manager=_is_manager(args),
         escalates=name in ESCALATIONS,
         noise=row.get("noise"),
         started=parse_time(row["@timestamp"]) if "@timestamp" in row else 0,
@@ -313,6 +324,9 @@ def _noise(session: Session, starter: Process | None, args: list[str], ms: int, 
         return starter.noise if ms - starter.started <= _STARTUP_MS else None
     if name in HELPERS:
         return "login"
+    managed = session.kind == "systemd-user" and (starter is None or starter.manager)
+    if managed and MANAGER.match(" ".join(args)):
+        return "startup"
     if starter is None:
         greeting = session.opener is not None and session.kind in _GREETING and not session.started
         return "login" if greeting and ms - session.start <= _GREETING_MS else None
@@ -324,6 +338,10 @@ def _noise(session: Session, starter: Process | None, args: list[str], ms: int, 
     if starter.shell and "clear_console -q" in line:
         return "startup"
     return "completion" if starter.shell and COMPLETION.match(line) else None
+
+
+def _is_manager(args: list[str]) -> bool:
+    return len(args) > 1 and args[1] == "--user" and args[0].endswith("systemd/systemd")
 
 
 def _takes_commands(args: list[str]) -> bool:

@@ -29,6 +29,11 @@ def time_text(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
+def node_of(host: dict[str, Any]) -> str:
+    """What tells hosts apart: their id, else their name."""
+    return host.get("id") or host.get("name") or "local"
+
+
 def identity(user: dict[str, Any] | None) -> dict[str, str]:
     """`id` and `name` of a user or group, as far as they are known."""
     if not user:

@@ -1,8 +1,10 @@
 """Commands that have somebody else start something, and what came of them."""
 
+import re
 from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from tsauditd.timelines.facts import Event
@@ -11,6 +13,9 @@ from tsauditd.timelines.session import Session
 
 KEPT = 1_000
 SERVICES_MS = 10_000
+STARTED_MS = 10_000
+_TRANSIENT = re.compile(r"run-(?:u\d+|r[0-9a-f]{32}|p\d+-i\d+)$")
+"""Names that systemd-run gives to units (systemd's src/run/run.c)."""
 _ID_DIGITS = 64
 """Of a container's id, of which the first few are enough to name it."""
 
@@ -26,7 +31,12 @@ class Request:
     session: str
     row: int
     user: str | None
-    line: str
+    words: list[str]
+
+    @property
+    def line(self) -> str:
+        """As it was typed, about."""
+        return " ".join(self.words)
 
 
 class Requests:
@@ -41,7 +51,7 @@ class Requests:
         kind = REQUESTS[name]
         if kind == "container" and name not in JOINERS and not JOINING.intersection(args):
             return
-        self._kept.append(Request(ms, kind, session.id, row, session.user.get("id"), " ".join(args)))
+        self._kept.append(Request(ms, kind, session.id, row, session.user.get("id"), args))
 
     def behind(self, session: Session, event: Event, ms: int) -> Request | None:
         """The one in another session that has caused this session, which an event opens."""
@@ -51,21 +61,50 @@ class Requests:
         for request in reversed(self._kept):
             if request.kind != session.kind or request.session == session.id:
                 continue
+            if (
+                request.kind == "systemd-user" and "--user" in request.words
+            ):  # of a manager that runs already, in its session
+                continue
             if window is not None and ms - request.ms > window:
                 return None
             if session.kind in ("cron", "at") and user not in (request.user, "0"):
                 continue
-            if session.joined and not _is_named(names, request.line.split(" ")):
+            if session.joined and not _is_named(names, request.words):
                 continue
             return request
         return None
 
     def of_service(self, unit: str, ms: int) -> Request | None:
-        """The one that has just named a service."""
+        """The one that has just named a service, or has had one made without a name."""
+        unit = unit.removesuffix(".service")
         for request in reversed(self._kept):
             if ms - request.ms > SERVICES_MS:
                 return None
-            if request.kind == "service" and unit.removesuffix(".service") in request.line:
+            if request.kind == "service" and unit in request.line:
+                return request
+            if request.kind == "systemd-user" and _has_made(request.words, unit):
+                return request
+        return None
+
+    def of_command(self, session: Session, args: list[str], ms: int) -> Request | None:
+        """The `systemd-run --user` of the same person in another session that has this program run.
+
+        It must end with the same words, of which systemd makes the first a path. A timer's comes whenever.
+        """
+        for request in reversed(self._kept):
+            words = request.words
+            if request.kind != "systemd-user" or "--user" not in words or "--scope" in words:
+                continue
+            if (
+                request.session == session.id
+                or request.user != session.user.get("id")
+                or len(words) <= len(args)
+            ):
+                continue
+            first, rest = words[-len(args)], words[len(words) - len(args) + 1 :]
+            if rest != args[1:] or args[0].rpartition("/")[2] != first.rpartition("/")[2]:
+                continue
+            if ms - request.ms <= STARTED_MS or any(word.startswith("--on-") for word in words):
                 return request
         return None
 
@@ -75,6 +114,15 @@ def names_of_container(event: Event) -> set[str]:
     box = event.get("container", _NONE)
     pod = event.get("orchestrator", _NONE).get("resource", _NONE)
     return {name for name in (box.get("id"), box.get("name"), pod.get("name")) if name}
+
+
+def _has_made(words: list[str], unit: str) -> bool:
+    """Whether these, of systemd-run, have made this service of the system."""
+    if "--user" in words or "--scope" in words:
+        return False
+    named = [word.removeprefix("--unit=") for word in words if word.startswith("--unit=")]
+    named += [after for before, after in pairwise(words) if before in ("-u", "--unit")]
+    return unit == named[0].removesuffix(".service") if named else bool(_TRANSIENT.match(unit))
 
 
 def _is_named(names: Collection[str], words: list[str]) -> bool:

@@ -50,6 +50,12 @@ STARTUP = re.compile(
 )
 """What Debian's, Fedora's and SUSE's /etc/profile, bashrc and bash_logout run."""
 
+MANAGER = re.compile(
+    r"(?:/usr)?/lib/systemd/(?:user-|systemd-)\S+.*|\S*/dbus-(?:daemon|broker\S*) .*|"
+    r"\S*/systemctl --user (?:set|import)-environment\b.*$"
+)
+"""What systemd --user runs when it starts."""
+
 COMPLETION = re.compile(
     r"(?:\S*/)?(?:apt-cache --no-generate .*|getent (?:passwd|group|hosts)$|man -w.*|compgen\b.*|"
     r"systemctl (?:--\S+ )*(?:--full )?(?:list-units|list-unit-files) .*--(?:no-legend|plain)\b.*|"

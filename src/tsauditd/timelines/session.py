@@ -36,6 +36,8 @@ class Process:
     """A shell that takes commands from a person or from its input: what it starts stands by itself."""
     login: bool = False
     """A login shell, which runs start-up files."""
+    manager: bool = False
+    """systemd --user: what it starts stands by itself."""
     escalates: bool = False
     noise: str | None = None
     """As its row."""
@@ -185,6 +187,8 @@ class Session:
     def became(self, user: dict[str, str]) -> None:
         """Adds to the users that the session acted as."""
         user_id, name = user.get("id"), user.get("name")
+        if name == "root" and user_id is None:
+            self.names.setdefault("0", name)
         if user_id and name and len(self.names) < SHOWN:
             self.names[user_id] = name
             if user_id in self.users:

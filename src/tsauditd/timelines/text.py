@@ -161,6 +161,8 @@ def line(
         notes.append(_in_container(row["container"]))
     if "noise" in row:
         notes.append(row["noise"])
+    if row["kind"] == "command" and "session" in row:
+        notes.append(f"asked for by session {row['session']}")
     if "inferred" in row:
         notes.append("inferred")
     told = f"  ({', '.join(visible(note) for note in notes)})" if notes else ""

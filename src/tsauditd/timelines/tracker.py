@@ -12,10 +12,11 @@ from tsauditd.timelines.facts import (
     container_of,
     identity,
     milliseconds,
+    node_of,
     program,
     time_text,
 )
-from tsauditd.timelines.links import Requests
+from tsauditd.timelines.links import Request, Requests
 from tsauditd.timelines.logins import Doors
 from tsauditd.timelines.names import CONVERSATION, KINDS, LOGIN_FAILURES, PRELUDES, REQUESTS
 from tsauditd.timelines.session import Names, Session
@@ -100,6 +101,8 @@ class Timelines:
                 name = row.get("process", _NONE).get("name")
                 if name in REQUESTS and "process" in row:
                     self._requests.made(session, row["number"], name, event, ms)
+                if session.kind == "systemd-user" and "parent" not in row and "noise" not in row:
+                    self._asked_for(session, row, ms)
         elif message == "login":
             self._login(session, event, ms)
         elif message in CONVERSATION:
@@ -180,16 +183,16 @@ class Timelines:
     def resume(self, session: Session) -> None:
         """Takes back a session that was open when the program ended."""
         self.sessions[session.id] = session
-        self._ids[_node(session.host), session.number] = session.id
+        self._ids[node_of(session.host), session.number] = session.id
         if boot := session.host.get("boot", _NONE).get("id"):
-            self._boots[_node(session.host)] = boot
+            self._boots[node_of(session.host)] = boot
 
     def _session(self, event: Event, number: str, ms: int) -> Session:
         session_id = event.get("tsauditd", _NONE).get("session", _NONE).get("id")
         session = self.sessions.get(session_id)
         if session is not None:
             return session
-        node = _node(event.get("host", _NONE))
+        node = node_of(event.get("host", _NONE))
         if session_id is None:
             session_id = self._ids.get((node, number))
             if session_id is not None and event["auditd"]["message_type"] == "login":
@@ -237,7 +240,7 @@ class Timelines:
         if session.opener is not None and session.opener != pid:
             rows.happened(session, event, ms)
             return
-        node = _node(session.host)
+        node = node_of(session.host)
         if session.rows == 0:
             session.start = session.last = ms
         session.happened(ms)
@@ -277,7 +280,7 @@ class Timelines:
             return
         process = event["process"]
         pids = (process.get("pid", 0), process.get("parent", _NONE).get("pid", 0))
-        if found := self._doors.port_of(_node(session.host), pids, address, ms):
+        if found := self._doors.port_of(node_of(session.host), pids, address, ms):
             port, event_id, alone = found
             session.source["port"] = port
             row["events"].insert(0, event_id)
@@ -289,7 +292,7 @@ class Timelines:
     def _without_session(self, event: Event, ms: int) -> None:
         message = event["auditd"]["message_type"]
         inner = event["event"]
-        node = _node(event.get("host", _NONE))
+        node = node_of(event.get("host", _NONE))
         if (message in LOGIN_FAILURES and inner["outcome"] == "failure") or message.startswith("anom_login"):
             self._doors.refused(node, event.get("host", _NONE), event, ms)
         elif message in PRELUDES:
@@ -326,17 +329,32 @@ class Timelines:
             return
         evidence = f"'{request.line}' at {time_text(request.ms)}"
         session.started_by = {"id": request.session, "row": request.row, "evidence": evidence}
+        self._link(request, session, f"started session {session.id} ({session.kind})", ms)
+
+    def _link(self, request: Request, session: Session, text: str, ms: int) -> None:
+        """The row of the session that asked: what came of it in this one."""
         if other := self.sessions.get(request.session):
             row = other.add("link", ms, time_text(ms), None)
             row["session"] = session.id
             row["parent"] = request.row
-            row["text"] = f"started session {session.id} ({session.kind})"
+            row["text"] = text
             row["inferred"] = ["session"]
             self.changed.add(other.id)
 
+    def _asked_for(self, session: Session, row: Row, ms: int) -> None:
+        """Whether a command of somebody's manager was asked for by one in another session."""
+        args = row.get("process", _NONE).get("args")
+        request = self._requests.of_command(session, args, ms) if args else None
+        if request is None:
+            return
+        row["session"] = request.session
+        row["inferred"] = ["session"]
+        started = f"started '{' '.join(args)}' in session {session.id} ({session.kind})"
+        self._link(request, session, started, ms)
+
     def reboot(self, node: str, ms: int, *, inferred: bool = False) -> None:
         """The host has booted again: what was open on it has ended."""
-        for session in [one for one in self.sessions.values() if _node(one.host) == node]:
+        for session in [one for one in self.sessions.values() if node_of(one.host) == node]:
             end: dict[str, Any] = {"reason": "reboot", "at": ms}
             self._end(session, {**end, "inferred": True} if inferred else end)
         for key in [key for key in self._ids if key[0] == node]:
@@ -380,8 +398,3 @@ class Timelines:
         if lost := event.get("tsauditd", _NONE).get("lost"):
             count = sum(value for value in lost.values() if isinstance(value, int))
             self.lost(event["event"].get("reason", "records were lost"), milliseconds(event), count)
-
-
-def _node(host: dict[str, Any]) -> str:
-    """What tells hosts apart: their id, else their name."""
-    return host.get("id") or host.get("name") or "local"
