@@ -133,6 +133,24 @@ def test_a_command_of_a_manager_is_of_who_asked_for_it(
     assert [(one["session"], one["parent"]) for one in links] == [(manager.id, 1)] * linked
 
 
+def test_what_an_executor_becomes_stands_by_itself(watched: Watched, maker: Maker) -> None:
+    push(watched, maker.login(7), maker.command(7, ["systemd-run", "--user", "id"], pid=50))
+    push(watched, maker.login(8, program="/usr/lib/systemd/systemd-executor"))
+    for args, pid, parent in (
+        (["/usr/lib/systemd/systemd", "--user"], 60, 1),
+        (["/usr/lib/systemd/systemd-executor", "--deserialize", "47"], 61, 60),
+        (["/usr/bin/id"], 61, 60),
+        (["/usr/lib/systemd/systemd-not-its-file"], 62, 60),
+    ):
+        event = maker.command(8, args, pid=pid, parent=parent)
+        event["process"]["executable"] = "/usr/bin/rm" if pid == 62 else args[0]
+        push(watched, event)
+    rows = list(watched.one("8").rows.values())[1:]
+    assert [row.get("noise") for row in rows] == [None, "startup", None, None]
+    assert rows[2]["session"] == watched.one("7").id
+    assert all("parent" not in row for row in rows)
+
+
 def put_into(maker: Maker, entity: str, args: list[str], *, pid: int, parent: int, **box: str) -> Event:
     """A program in a container, without a login, of the session of one that was put into it."""
     event = maker.command(1, args, pid=pid, parent=parent, uid="0")

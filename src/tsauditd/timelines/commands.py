@@ -117,7 +117,7 @@ def command(session: Session, event: Event, ms: int) -> Row:
         _became(session, starter, row["user"], ms)
     shell = name in SHELLS and _takes_commands(args)
     noise = (
-        _noise(session, starter, args or [path], ms, name=name)
+        _noise(session, starter, args or [path], ms, path=path)
         if path.startswith(SYSTEM) and not shell
         else None
     )
@@ -142,7 +142,7 @@ def command(session: Session, event: Event, ms: int) -> Row:
             user_id,
             shell=shell,
             login=login,
-            manager=_is_manager(args),
+            manager=_is_manager(path, args),
             escalates=escalates,
             noise=noise,
             started=ms,
@@ -201,7 +201,7 @@ def process_of_row(row: Row) -> Process:
         (user if row["kind"] == "command" else user.get("effective", user)).get("id"),
         shell=name in SHELLS and _takes_commands(args),
         login=name in SHELLS and bool(args) and args[0].startswith("-"),
-        manager=_is_manager(args),
+        manager=_is_manager(row["process"].get("executable", ""), args),
         escalates=name in ESCALATIONS,
         noise=row.get("noise"),
         started=parse_time(row["@timestamp"]) if "@timestamp" in row else 0,
@@ -318,14 +318,15 @@ def _pipeline(session: Session, row: Row, shell: Process, pid: int, ms: int) -> 
     shell.child = (ms, pid, row["number"])
 
 
-def _noise(session: Session, starter: Process | None, args: list[str], ms: int, *, name: str) -> str | None:
-    """What kind of noise a system's program is. `name`: of its file, which cannot be chosen as arguments can."""
-    if starter is not None and starter.noise:
+def _noise(session: Session, starter: Process | None, args: list[str], ms: int, *, path: str) -> str | None:
+    """What kind of noise a system's program is. `path`: its file, which cannot be chosen as arguments can."""
+    name = path.rpartition("/")[2]
+    if starter is not None and starter.noise and not starter.manager:
         return starter.noise if ms - starter.started <= _STARTUP_MS else None
     if name in HELPERS:
         return "login"
     managed = session.kind == "systemd-user" and (starter is None or starter.manager)
-    if managed and MANAGER.match(" ".join(args)):
+    if managed and MANAGER.match(" ".join([path, *args[1:]])):
         return "startup"
     if starter is None:
         greeting = session.opener is not None and session.kind in _GREETING and not session.started
@@ -340,8 +341,11 @@ def _noise(session: Session, starter: Process | None, args: list[str], ms: int, 
     return "completion" if starter.shell and COMPLETION.match(line) else None
 
 
-def _is_manager(args: list[str]) -> bool:
-    return len(args) > 1 and args[1] == "--user" and args[0].endswith("systemd/systemd")
+def _is_manager(path: str, args: list[str]) -> bool:
+    """Whether it is systemd --user, or what becomes each of its commands (from systemd 255 on)."""
+    return path.endswith("/systemd/systemd-executor") or (
+        path.endswith("/systemd/systemd") and args[1:2] == ["--user"]
+    )
 
 
 def _takes_commands(args: list[str]) -> bool:

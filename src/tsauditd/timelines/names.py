@@ -51,10 +51,10 @@ STARTUP = re.compile(
 """What Debian's, Fedora's and SUSE's /etc/profile, bashrc and bash_logout run."""
 
 MANAGER = re.compile(
-    r"(?:/usr)?/lib/systemd/(?:user-|systemd-)\S+.*|\S*/dbus-(?:daemon|broker\S*) .*|"
-    r"\S*/systemctl --user (?:set|import)-environment\b.*$"
+    r"(?:/usr)?/lib/systemd/(?:user-|systemd-)\S+.*|/usr/bin/dbus-(?:daemon|broker\S*) .*|"
+    r"(?:/usr)?/bin/systemctl --user (?:set|import)-environment\b.*$"
 )
-"""What systemd --user runs when it starts."""
+"""What systemd --user runs when it starts: the program's file, and its arguments."""
 
 COMPLETION = re.compile(
     r"(?:\S*/)?(?:apt-cache --no-generate .*|getent (?:passwd|group|hosts)$|man -w.*|compgen\b.*|"

@@ -37,7 +37,7 @@ class Process:
     login: bool = False
     """A login shell, which runs start-up files."""
     manager: bool = False
-    """systemd --user: what it starts stands by itself."""
+    """systemd --user, or its executor: what it starts stands by itself."""
     escalates: bool = False
     noise: str | None = None
     """As its row."""
