@@ -35,8 +35,8 @@ PRIVILEGES = (
     Privilege(
         "CAP_DAC_READ_SEARCH",
         (2, 1),  # CAP_DAC_OVERRIDE is more of the same
-        "containers have an id, but no name, image or labels, and those that runc or crun started by hand are not "
-        "told, where the runtime keeps its state from other users",
+        "containers have an id, but no name, image or labels, and those that runc or crun started by hand, unseen, "
+        "are not told, where the runtime keeps its state from other users",
         root_needs=False,
     ),
 )

@@ -226,6 +226,13 @@ impl<'a> SocketAddress<'a> {
                 pid: reader.host32(4)?,
                 groups: reader.host32(8)?,
             },
+            _ => return Self::rare_layout(family, reader),
+        })
+    }
+
+    /// The families that few programs use.
+    fn rare_layout(family: u16, reader: &Reader<'a>) -> Option<Self> {
+        Some(match family {
             family::VSOCK => Self::Vsock {
                 port: reader.host32(4)?,
                 cid: reader.host32(8)?,
