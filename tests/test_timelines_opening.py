@@ -1,7 +1,8 @@
 """What opens a session and completes it, whatever of it is audited and in whatever order it becomes known."""
 
 import pytest
-from sessions import decoded, of_lines, told
+from made import Maker
+from sessions import Watched, decoded, of_lines, told
 
 from tsauditd.timelines.view import View
 
@@ -65,3 +66,23 @@ def test_login_and_user_start_in_either_order_are_one_login(first: str) -> None:
     assert told(view) == [("login", "alice", ""), ("logout", "alice", "")]
     assert min(row["offset"] for row in view.rows.values()) == 0
     assert view.session["kind"] == "ssh"
+
+
+@pytest.mark.parametrize(("connects", "how"), [(True, "forward"), (False, "nothing")])
+def test_a_login_for_a_forwarded_port_alone_says_so(connects: bool, how: str) -> None:
+    watched, maker = Watched(), Maker()
+    watched.timelines.push(maker.login(7))
+    if connects:
+        connection = maker.event(
+            "syscall",
+            7,
+            event={"action": "connected-to", "category": ["network"], "type": ["connection", "start"]},
+            process={"pid": 70_040, "executable": "/usr/sbin/sshd"},
+            destination={"ip": "203.0.113.5", "port": 80},
+        )
+        watched.timelines.push(connection)
+    watched.timelines.push(maker.logout(7))
+    watched.timelines.tick(maker.ms, lambda _: [])
+    view = watched.one("7")
+    assert (view.session["kind"], view.session["how"], view.session["state"]) == ("ssh", how, "ended")
+    assert view.session["summary"]["hosts"] == (["203.0.113.5"] if connects else [])
