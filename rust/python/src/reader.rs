@@ -180,6 +180,7 @@ impl Reader {
         let mut drained = 0;
         let mut flow = Flow::default();
         let mut looking = Looking::default();
+        let mut enough = BATCH_BYTES;
         loop {
             let now = self.now();
             if self.shared.called.swap(false, Acquire) {
@@ -193,7 +194,7 @@ impl Reader {
                 Found::Full => {
                     drained += SLOTS;
                     self.engine.hurry();
-                    if self.engine.output().len() >= BATCH_BYTES {
+                    if self.engine.output().len() >= enough {
                         self.deliver(now);
                     }
                     continue;
@@ -209,13 +210,10 @@ impl Reader {
             looking.take(self.engine.shares().looks, drained, now);
             let flows = flows && !looking.wants_haste();
             drained = 0;
+            enough = if flows { FLOW_BATCH_BYTES } else { BATCH_BYTES };
             if (dense || flows) && !gather.is_zero() && !looking.wants_each() {
-                let (bytes, patience) = if flows {
-                    (FLOW_BATCH_BYTES, FLOW_BATCH_MS)
-                } else {
-                    (BATCH_BYTES, BATCH_MS)
-                };
-                if self.engine.output().len() >= bytes || now >= self.delivered_ms + patience {
+                let patience = if flows { FLOW_BATCH_MS } else { BATCH_MS };
+                if self.engine.output().len() >= enough || now >= self.delivered_ms + patience {
                     self.deliver(now);
                 }
                 self.shared.counters.add(Count::Pauses, 1);
