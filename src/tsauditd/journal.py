@@ -39,7 +39,7 @@ class Journal:
         self._size = 0
         self._limit = _COMPACT
 
-    def load(self) -> "Kept":
+    def load(self) -> Kept:
         """What the last run has left.
 
         A line that was cut by the end of the process is passed over, as is what this version cannot read.

@@ -5,10 +5,12 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from live import PATIENCE_S, Event, events, opened, running, wait_until
+from live import PATIENCE_S, Daemon, Event, events, opened, running, wait_until
 
 from tsauditd.kernel.state import Snapshot
 
@@ -65,15 +67,23 @@ def test_without_ptrace_programs_are_known_from_their_start_on(
     assert {event["process"]["executable"] for event in found} == {flood}
 
 
-def connected(tmp_path: Path, through: list[str], lines: int = 1) -> tuple[Event, tuple[str, int], list[str]]:
-    """The event of a connect, the address that the other end saw, and what the daemon said but for its summary."""
+@contextmanager
+def connecting(tmp_path: Path, through: list[str]) -> Iterator[tuple[Path, Daemon, Path]]:
+    """A client of its own, the daemon that is told of its IPv4 connections, and the daemon's output."""
     client, output, rules = tmp_path / "client", tmp_path / "out.json", tmp_path / "connect.rules"
     shutil.copy(os.path.realpath("/bin/nc"), client)
-    rules.write_text(f"-a always,exit -F arch=b64 -S connect -F exe={client} -k connect\n")
+    # The length of a sockaddr_in: nc looks for nscd before, and the first connection opens the tracepoints.
+    rules.write_text(f"-a always,exit -F arch=b64 -S connect -F a2=16 -F exe={client} -k connect\n")
     words = ["--output", str(output), "--rules", str(rules)]
+    with running(tmp_path, *words, key="connect", through=through) as daemon:
+        yield client, daemon, output
+
+
+def connected(tmp_path: Path, through: list[str], lines: int = 1) -> tuple[Event, tuple[str, int], list[str]]:
+    """The event of a connect, the address that the other end saw, and what the daemon said but for its summary."""
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
-        running(tmp_path, *words, key="connect", through=through) as daemon,
+        connecting(tmp_path, through) as (client, daemon, output),
     ):
         port = server.getsockname()[1]
         with subprocess.Popen([client, "127.0.0.1", str(port)], stdin=subprocess.PIPE) as process:
@@ -98,13 +108,9 @@ def test_without_ptrace_the_other_end_of_a_connection_is_unknown(untouched: Snap
 
 
 def test_without_ptrace_the_tracepoints_tell_both_ends(untouched: Snapshot, tmp_path: Path) -> None:
-    client, output, rules = tmp_path / "client", tmp_path / "out.json", tmp_path / "connect.rules"
-    shutil.copy(os.path.realpath("/bin/nc"), client)
-    rules.write_text(f"-a always,exit -F arch=b64 -S connect -F exe={client} -k connect\n")
-    words = ["--output", str(output), "--rules", str(rules)]
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
-        running(tmp_path, *words, key="connect", through=bounded("-sys_ptrace")) as daemon,
+        connecting(tmp_path, bounded("-sys_ptrace")) as (client, daemon, output),
     ):
         there, peers = server.getsockname(), set()
 
@@ -145,8 +151,7 @@ def test_both_ends_are_known_with_these_alone(
     kept = [f"+{name}" for name in NEEDED if name != needless]
     event, (ip, port), said = connected(tmp_path, bounded("-all", *kept), lines)
     assert len(said) == lines
-    # nc looks for nscd before, which may be the connection that opens the tracepoints.
-    assert event["tsauditd"]["endpoint"] in ("pidfd", "trace")
+    assert event["tsauditd"]["endpoint"] == "pidfd"
     assert event["source"] == {"ip": ip, "address": ip, "port": port}
 
 

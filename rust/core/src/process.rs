@@ -4,6 +4,7 @@
 //! runs another program, and once a minute, so that no number is taken for the process that had it before.
 //! [`origin`] knows the doors by which a process comes in, [`lineage`] what it has from its parent.
 
+pub mod entity;
 mod entry;
 mod joining;
 mod learn;
@@ -19,12 +20,13 @@ use std::sync::Arc;
 
 use crate::container::Known;
 use crate::json::Clock;
+use crate::process::entity::Entities;
 pub use crate::process::entry::{Cage, Entry, Session};
 use crate::process::joining::Joining;
 use crate::process::lineage::{Births, Lineage, Logins};
 use crate::process::numbers::Numbers;
 use crate::process::origin::{Door, kept_by};
-use crate::process::program::{Entities, Held};
+use crate::process::program::Held;
 use crate::process::seen::{Credentials, Seen, Turn};
 use crate::process::slots::Slots;
 use crate::system::{Stat, System};

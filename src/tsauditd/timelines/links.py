@@ -61,9 +61,8 @@ class Requests:
         for request in reversed(self._kept):
             if request.kind != session.kind or request.session == session.id:
                 continue
-            if (
-                request.kind == "systemd-user" and "--user" in request.words
-            ):  # of a manager that runs already, in its session
+            # Of a manager that runs already, in its session.
+            if request.kind == "systemd-user" and "--user" in request.words:
                 continue
             if window is not None and ms - request.ms > window:
                 return None
@@ -95,11 +94,9 @@ class Requests:
             words = request.words
             if request.kind != "systemd-user" or "--user" not in words or "--scope" in words:
                 continue
-            if (
-                request.session == session.id
-                or request.user != session.user.get("id")
-                or len(words) <= len(args)
-            ):
+            if request.session == session.id or request.user != session.user.get("id"):
+                continue
+            if len(words) <= len(args):
                 continue
             first, rest = words[-len(args)], words[len(words) - len(args) + 1 :]
             if rest != args[1:] or args[0].rpartition("/")[2] != first.rpartition("/")[2]:

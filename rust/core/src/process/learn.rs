@@ -3,8 +3,9 @@
 use std::iter::Empty;
 use std::sync::Arc;
 
+use crate::process::entity::Since;
 use crate::process::lineage::Lineage;
-use crate::process::program::{Facts, Program, Since};
+use crate::process::program::{Facts, Program};
 use crate::process::seen::{Seen, Turn};
 use crate::process::slots::Key;
 use crate::process::{Entry, MOST_ANCESTORS, Table};
