@@ -1,6 +1,8 @@
 //! Records to events: what belongs together comes out together, once, and nothing holds anything back.
 
-use proptest::prelude::*;
+mod logs;
+mod properties;
+
 use serde_json::Value;
 use tsauditd_core::{Engine, Nobody, Settings};
 
@@ -234,32 +236,6 @@ fn a_serial_used_again_is_another_event() {
 }
 
 #[test]
-fn logs_end_events_by_type_time_and_order() {
-    let mut engine = engine(true);
-    engine.line_bytes(
-        b"type=SYSCALL msg=audit(1700000000.000:1): arch=c000003e syscall=59 items=0\n\
-          type=SYSCALL msg=audit(1700000000.500:2): arch=c000003e syscall=59 items=0\n\
-          type=PROCTITLE msg=audit(1700000000.500:2): proctitle=\"x\"\n\
-          type=USER_ACCT msg=audit(1700000000.500:3): pid=1 msg='op=x res=success'\n\
-          type=SYSCALL msg=audit(1700000000.500:3): arch=c000003e syscall=44 items=0\n\
-          type=PROCTITLE msg=audit(1700000000.500:3): proctitle=\"y\"\n",
-    );
-    let got = lines(&mut engine);
-    assert_eq!(got.iter().map(sequence).collect::<Vec<_>>(), [2]);
-    engine.line_bytes(
-        b"type=SYSCALL msg=audit(1700000002.000:4): arch=c000003e syscall=59 items=0\n",
-    );
-    let got = lines(&mut engine);
-    assert_eq!(got.iter().map(sequence).collect::<Vec<_>>(), [3, 1]);
-    assert_eq!(originals(&got[0]), 3, "a mixed event is one");
-    engine.flush();
-    assert_eq!(
-        lines(&mut engine).iter().map(sequence).collect::<Vec<_>>(),
-        [4]
-    );
-}
-
-#[test]
 fn clock_steps_are_harmless() {
     for step in [-3_600i64, 3_600] {
         let mut engine = engine(true);
@@ -345,160 +321,4 @@ fn what_never_ends_is_bounded_and_told() {
             .all(|event| event["tsauditd"]["addition"] == true)
     );
     assert_eq!(got.iter().map(originals).sum::<usize>(), 200_000);
-}
-
-#[test]
-fn damaged_lines_are_counted_with_their_place() {
-    let mut engine = engine(true);
-    engine.line_bytes(b"type=USER msg=audit(1.000:1): msg='a'\nnonsense\n----\n\ntype=USER msg=audit(1.000:2): msg='b'");
-    engine.end_file();
-    engine.line_bytes(b"more nonsense\n");
-    engine.flush();
-    let unreadable = engine.unreadable();
-    assert_eq!(
-        unreadable.iter().map(|bad| bad.line).collect::<Vec<_>>(),
-        [2, 1]
-    );
-    assert_eq!(lines(&mut engine).len(), 2);
-    assert_eq!(
-        (engine.counters().unreadable, engine.counters().lines),
-        (2, 6)
-    );
-}
-
-#[test]
-fn a_socket_name_writes_no_records() {
-    let mut engine = engine(true);
-    // /x NEWLINE type=USER_LOGIN ... NEWLINE y: what auditd makes of a hostile path.
-    let fake = "type=USER_LOGIN msg=audit(1700000000.000:2): pid=1 msg='op=login acct=\"root\" res=success'";
-    let hex: String = format!("/x\n{fake}\ny")
-        .bytes()
-        .map(|byte| format!("{byte:02X}"))
-        .collect();
-    engine.line_bytes(
-        format!(
-            "type=SYSCALL msg=audit(1700000000.000:1): arch=c000003e syscall=42 items=0\n\
-             type=SOCKADDR msg=audit(1700000000.000:1): saddr=0100{hex}00\x1dSADDR={{ saddr_fam=local path=/x\n{fake}\ny }}\n\
-             type=PROCTITLE msg=audit(1700000000.000:1): proctitle=\"x\"\n"
-        )
-        .as_bytes(),
-    );
-    engine.flush();
-    let got = lines(&mut engine);
-    assert_eq!(got.len(), 1);
-    assert_eq!(got[0]["destination"]["path"], format!("/x\n{fake}\ny"));
-    assert_eq!(engine.counters().unreadable, 0);
-}
-
-#[test]
-fn a_line_without_end_takes_no_memory() {
-    let mut engine = engine(true);
-    for _ in 0..64 {
-        engine.line_bytes(&[b'x'; 1 << 16]);
-    }
-    engine.line_bytes(b"\ntype=USER msg=audit(1.000:1): msg='a'\n");
-    engine.flush();
-    assert_eq!(lines(&mut engine).len(), 1);
-    assert_eq!(engine.counters().unreadable, 1);
-}
-
-/// A log of a few events whose records are shuffled within what interleaving can do.
-fn interleaved() -> impl Strategy<Value = (usize, Vec<String>)> {
-    (1usize..12, 1usize..5).prop_flat_map(|(events, records)| {
-        let mut all = Vec::new();
-        for serial in 0..events {
-            for record in 0..records {
-                all.push((serial, record));
-            }
-        }
-        Just(all).prop_shuffle().prop_map(move |order| {
-            let text = order
-                .into_iter()
-                .map(|(serial, record)| {
-                    let kind = ["SYSCALL", "CWD", "PATH", "EXECVE"][record];
-                    format!(
-                        "type={kind} msg=audit(1700000000.000:{serial}): r{record}=\"{serial}\"\n"
-                    )
-                })
-                .collect();
-            (events, text)
-        })
-    })
-}
-
-#[test]
-fn an_enriched_tail_is_not_trusted() {
-    let mut engine = engine(true);
-    engine.line_bytes(
-        b"type=SYSCALL msg=audit(1.000:1): arch=1 syscall=9999 items=0\x1dARCH=a\"b SYSCALL=c\\d\"\n",
-    );
-    engine.flush();
-    let got = lines(&mut engine);
-    assert_eq!(got[0]["auditd"]["data"]["arch"], "a\"b");
-    assert_eq!(got[0]["auditd"]["data"]["syscall"], "c\\d\"");
-}
-
-proptest! {
-    #[test]
-    fn interleaving_changes_no_event((events, text) in interleaved()) {
-        let mut engine = engine(true);
-        text.iter().for_each(|line| engine.line_bytes(line.as_bytes()));
-        engine.flush();
-        let got = lines(&mut engine);
-        prop_assert_eq!(got.len(), events);
-        let records = text.len() / events;
-        prop_assert!(got.iter().all(|event| originals(event) == records));
-    }
-
-    #[test]
-    fn cuts_change_nothing(cuts in proptest::collection::vec(1usize..40, 1..40), text in "[ -~\n]{0,200}") {
-        let log = format!(
-            "type=SYSCALL msg=audit(1.000:1): syscall=2 exit=-2 items=1\ntype=PATH msg=audit(1.000:1): item=0 name=\"/x\"\n\
-             {text}\ntype=PROCTITLE msg=audit(1.000:1): proctitle=2F78\r\ntype=USER msg=audit(1.000:2): msg='a'"
-        );
-        let mut whole = engine(true);
-        whole.line_bytes(log.as_bytes());
-        whole.flush();
-        let mut cut = engine(true);
-        let mut rest = log.as_bytes();
-        for size in cuts.iter().cycle() {
-            let (head, tail) = rest.split_at((*size).min(rest.len()));
-            cut.line_bytes(head);
-            rest = tail;
-            if rest.is_empty() {
-                break;
-            }
-        }
-        cut.flush();
-        prop_assert_eq!(lines(&mut whole), lines(&mut cut));
-        prop_assert_eq!(whole.counters(), cut.counters());
-    }
-
-    #[test]
-    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), kind in any::<u16>()) {
-        let mut log = engine(true);
-        log.line_bytes(&bytes);
-        let mut framed = b"type=AVC msg=audit(1.000:1): ".to_vec();
-        framed.extend(&bytes);
-        log.line_bytes(&framed);
-        log.flush();
-        lines(&mut log);
-        let mut live = engine(false);
-        live.packet(&bytes, 0);
-        let mut datagram = packet(kind, "audit(1.000:1): ");
-        datagram.extend(&bytes);
-        live.packet(&datagram, 0);
-        live.flush();
-        lines(&mut live);
-    }
-
-    #[test]
-    fn foreign_fields_keep_their_values(value in "[ -~]{0,30}", label in "[a-z][a-z0-9_]{0,12}") {
-        prop_assume!(!value.contains('"') && !["key", "socket"].contains(&label.as_str()));
-        let mut engine = engine(true);
-        engine.line_bytes(format!("type=USER_TEST msg=audit(1.000:1): zz{label}=\"{value}\"\n").as_bytes());
-        engine.flush();
-        let got = lines(&mut engine);
-        prop_assert_eq!(&got[0]["auditd"]["data"][format!("zz{label}")], &Value::String(value));
-    }
 }
