@@ -43,6 +43,8 @@ _AUSEARCH_SERIAL = re.compile(rb"^(?:node=\S+ )?type=\S+ msg=audit\([^)]*:(\d+)\
 AUSEARCH = "ausearch -i"
 HEAD = ("log", "program", "CPU s", "CPU ms/MB", "MB/s", "events/s", "events", "in 2 s")
 _ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+# An installed package has its bytecode; a checkout gets it in the first run, which is not measured.
+_ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,8 @@
 """The commands: what they take and what they print. What they do is elsewhere, imported when it is needed."""
 
-import json
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -236,6 +234,8 @@ def import_(file: str) -> None:
 
     What has no counterpart is told on standard error, one line for each key.
     """
+    from pathlib import Path
+
     from tsauditd.config.auditd import import_auditd
 
     text, notes = import_auditd(Path(file))
@@ -255,6 +255,8 @@ def status(config: str | None, as_json: bool) -> None:
     Who gets the records, rules, losses, what waits; the daemon's outputs, and which rules and programs cause most
     events.
     """
+    import json
+
     from tsauditd.config import load_config
     from tsauditd.kernel.pyroute import AuditNetlink
     from tsauditd.kernel.report import render, report

@@ -1,8 +1,5 @@
 """The commands about audit rules: what they take and what they print. What they do is in kernel/rules and suggest."""
 
-import difflib
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -27,6 +24,8 @@ def rules() -> None:
 @click.argument("files", nargs=-1, required=True, metavar="FILE|DIR...")
 def rules_check(files: tuple[str, ...]) -> int:
     """Say whether rules files are right, without touching the kernel: every error, with its file, line and word."""
+    from pathlib import Path
+
     from tsauditd.kernel.rules.files import read_rules
     from tsauditd.kernel.rules.names import core_names
     from tsauditd.kernel.rules.rule import RuleError, Verb
@@ -76,6 +75,8 @@ def rules_diff(file: str) -> int:
 
     A line with - is in the kernel and would be deleted, one with + would be added.
     """
+    import difflib
+
     from tsauditd.kernel.pyroute import AuditNetlink
     from tsauditd.kernel.rules.lists import as_text, list_rules
     from tsauditd.kernel.rules.load import aim
@@ -137,6 +138,8 @@ def rules_suggest(files: tuple[str, ...], least: float, as_json: bool) -> None:
     outside of any login, without failures; logins, people's sessions, changes of rights and accounts, failures and
     what is seldom are never proposed.
     """
+    import json
+
     from tsauditd.suggest.report import as_data, as_text, proposals, read
     from tsauditd.suggest.tally import Tally
 
@@ -147,6 +150,8 @@ def rules_suggest(files: tuple[str, ...], least: float, as_json: bool) -> None:
 
 
 def _rules_of(file: str) -> "list[Command]":
+    from pathlib import Path
+
     from tsauditd.kernel.rules.files import read_rules
     from tsauditd.kernel.rules.names import core_names
 

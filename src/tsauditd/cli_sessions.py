@@ -1,11 +1,9 @@
 """The commands that show sessions: what they take and print. Reading is in history.py, the rest in timelines/."""
 
-import ipaddress
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -171,7 +169,7 @@ def _places(files: tuple[str, ...]) -> list[str]:
     from tsauditd.logfiles import rotated
 
     paths = [output.path for output in load_config(None).sessions if isinstance(output, FileOutput)]
-    if not paths or not Path(paths[0]).exists():
+    if not paths or not os.path.exists(paths[0]):
         message = (
             'no FILES named, and the daemon has written no sessions to a file (output.lines = "sessions")'
         )
@@ -199,6 +197,8 @@ def _within(document: dict[str, Any], since: int | None, until: int | None) -> b
 def _network(text: str | None) -> Callable[[dict[str, Any]], bool]:
     if text is None:
         return lambda _: True
+    import ipaddress
+
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError as error:

@@ -4,14 +4,11 @@ import os
 import select
 import time
 from collections.abc import Callable, Sequence
-from typing import Self, TextIO
-
-import orjson
+from typing import Any, Self, TextIO
 
 from tsauditd.errors import TsauditdError, UsageError, visible
 from tsauditd.event import Decoder, decoder_counters
 from tsauditd.logfiles import STANDARD_INPUT, LogReader, reading_order
-from tsauditd.timelines.lines import LoggedTimelines
 
 SHOWN_LINES = 20
 _PROGRESS_AFTER = 2.0
@@ -117,7 +114,15 @@ class _Sessions:
     """The sessions of what is converted, written as they come."""
 
     def __init__(self, out: "_Output") -> None:
-        self._timelines = LoggedTimelines(lambda document: out.write(orjson.dumps(document) + b"\n"))
+        # Reading a log takes less time than importing these, where the log is short.
+        import orjson
+
+        from tsauditd.timelines.lines import LoggedTimelines
+
+        def take(document: dict[str, Any]) -> None:
+            out.write(orjson.dumps(document) + b"\n")
+
+        self._timelines = LoggedTimelines(take)
 
     def events(self, decoder: Decoder) -> None:
         """Takes what the decoder has returned last."""

@@ -1,28 +1,20 @@
 """Audit logs on disk: which files, in which order, and their bytes whatever compressed them."""
 
-import glob
-import gzip
 import io
 import os
 import re
 import stat
 import sys
-import zlib
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
 from tsauditd.errors import TsauditdError
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 STANDARD_INPUT = "-"
 CHUNK = 1 << 20
 
+_PATTERN = re.compile(r"[*?[]")
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 # auditd numbers its rotated files (audit.log.1 is the newest); logrotate can date them (audit.log-20240501).
@@ -56,21 +48,22 @@ def reading_order(names: Sequence[str], bases: Sequence[str] = ("audit.log",)) -
 def rotated(path: str) -> list[str]:
     """The file at `path` and everything rotated from it."""
     directory, name = os.path.split(path)
-    found = [entry for entry in Path(directory or ".").iterdir() if _match(entry.name)["base"] == name]
-    return sorted(os.path.join(directory, entry.name) for entry in found)
+    found = [entry for entry in os.listdir(directory or ".") if _match(entry)["base"] == name]
+    return sorted(os.path.join(directory, entry) for entry in found)
 
 
 def _expand(names: Sequence[str], bases: Sequence[str]) -> Iterator[str]:
     for name in names:
-        path = Path(name)
-        if name != STANDARD_INPUT and path.is_dir():
-            entries = [(_match(entry.name)["base"], str(entry)) for entry in path.iterdir()]
+        if name != STANDARD_INPUT and os.path.isdir(name):
+            entries = [(_match(entry)["base"], os.path.join(name, entry)) for entry in os.listdir(name)]
             base = next((base for base in bases if any(base == other for other, _ in entries)), None)
             if base is None:
                 message = f"{name}: this directory holds no {' or '.join(bases)}: name the files"
                 raise TsauditdError(message)
             yield from sorted(entry for other, entry in entries if other == base)
-        elif name != STANDARD_INPUT and glob.has_magic(name) and not path.exists():
+        elif name != STANDARD_INPUT and _PATTERN.search(name) and not os.path.exists(name):
+            import glob
+
             found = glob.glob(name)
             if not found:
                 message = f"{name}: no file matches this pattern"
@@ -128,16 +121,32 @@ class LogReader:
 
     def chunks(self) -> Iterator[bytes]:
         """The log's bytes, decompressed. Raises CorruptLog after what could be read, OSError as the system does."""
-        stream: gzip.GzipFile | zstd.ZstdFile | io.BufferedReader[io.FileIO] = self._buffered
         magic = self._buffered.peek(4)[:4]
+        # What most logs need none of is imported for those that do.
         if magic.startswith(_GZIP):
-            stream = gzip.GzipFile(fileobj=self._buffered, mode="rb")
+            import gzip
+            import zlib
+
+            with gzip.GzipFile(fileobj=self._buffered, mode="rb") as stream:
+                yield from self._decompressed("gzip", stream.read1, (EOFError, gzip.BadGzipFile, zlib.error))
         elif magic == _ZSTD:
-            stream = zstd.ZstdFile(self._buffered, "rb")
-        try:
-            while chunk := stream.read1(CHUNK):
+            if sys.version_info >= (3, 14):
+                from compression import zstd
+            else:
+                from backports import zstd
+
+            with zstd.ZstdFile(self._buffered, "rb") as packed:
+                yield from self._decompressed("zstd", packed.read1, (EOFError, zstd.ZstdError))
+        else:
+            while chunk := self._buffered.read1(CHUNK):
                 yield chunk
-        except (EOFError, gzip.BadGzipFile, zlib.error, zstd.ZstdError) as error:
-            kind = "gzip" if isinstance(stream, gzip.GzipFile) else "zstd"
+
+    def _decompressed(
+        self, kind: str, read: Callable[[int], bytes], damages: tuple[type[Exception], ...]
+    ) -> Iterator[bytes]:
+        try:
+            while chunk := read(CHUNK):
+                yield chunk
+        except damages as error:
             message = f"{self.name}: damaged {kind} data: {error}"
             raise CorruptLog(message) from error
