@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -276,17 +277,36 @@ def test_a_fleet_costs_what_its_hosts_cost(result: Any) -> None:
     assert fleet.fleet(result["contenders"]["no audit"]) is None
 
 
-def test_the_log_is_followed_through_a_rotation(tmp_path: Path) -> None:
+def test_the_log_is_watched_through_a_rotation(tmp_path: Path) -> None:
     log = tmp_path / "audit.log"
     log.write_text("probe-000009 is from before\n")
-    reader = latency.Reader(lambda: sorted(tmp_path.glob("audit.log*")))
+    watch = latency.Watch(lambda: sorted(tmp_path.glob("audit.log*")))
     with log.open("a") as growing:
         growing.write("probe-000001\nprobe-00")
-    reader.look()
+    watch.look()
+    between = time.monotonic_ns()
     with log.open("a") as growing:
-        growing.write("0002\n")
+        growing.write("0002 probe-\n")
     log.rename(tmp_path / "audit.log.1")
-    log.write_text("probe-000003\n")
-    reader.look()
-    reader.close()
-    assert set(reader.seen) == {1, 2, 3}
+    log.write_text("probe-000003\nprobe-000001 once more\nprobe-000004 is cut")
+    watch.look()
+    (tmp_path / "audit.log.1").unlink()
+    seen = watch.seen()
+    watch.close()
+    assert set(seen) == {1, 2, 3}
+    assert seen[1] < between < seen[2]
+    assert seen[3] > between
+
+
+def test_a_log_that_begins_later_is_found_and_a_number_counts_by_the_end_of_its_line(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    watch = latency.Watch(lambda: sorted(tmp_path.glob("log*")))
+    watch.look()
+    log.write_text("x probe-000001 begins")
+    watch.look()
+    between = time.monotonic_ns()
+    with log.open("a") as growing:
+        growing.write(" and ends\n")
+    watch.look()
+    assert watch.seen()[1] > between
+    watch.close()

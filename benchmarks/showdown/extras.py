@@ -44,7 +44,9 @@ def before(arena: Arena, storms: Path, directory: Path, sizes: Sizes) -> dict[st
     if arena.contender.form:
         rule = f"-a always,exit -F arch=b64 -S openat -F exe={storms} -F success=1 -k showdown-probe"
         with arena.under([rule]):
-            result["latency_rest"] = latency.measure(storms, arena.files, directory, sizes.probes)
+            result["latency_rest"] = latency.measure(
+                storms, arena.files, directory, sizes.probes, arena.settle
+            )
     return result
 
 
@@ -59,13 +61,18 @@ def after(arena: Arena, storms: Path, directory: Path, opens: Work, sizes: Sizes
             storm = subprocess.Popen(
                 [storms, "open", directory / "opened", STORM_OPENS], start_new_session=True
             )
+
+            def rest() -> None:
+                storm.kill()
+                storm.wait()
+                arena.settle()
+
             try:
                 time.sleep(0.5)
-                result["latency_storm"] = latency.measure(storms, arena.files, directory, sizes.probes)
+                result["latency_storm"] = latency.measure(storms, arena.files, directory, sizes.probes, rest)
             finally:
-                storm.send_signal(signal.SIGKILL)
+                storm.kill()
                 storm.wait()
-            arena.settle()
     result["burst"] = burst(arena, storms, directory, sizes.burst_records // RECORDS_AN_OPEN)
     return result
 
