@@ -34,6 +34,17 @@ def test_the_cut_makes_no_difference(cuts: list[int]) -> None:
     assert lines + decoder.end_file() + decoder.finish() == whole(LOG)
 
 
+def test_lines_without_a_copy_stay_while_somebody_has_them() -> None:
+    decoder, other = Decoder(), Decoder()
+    first, second = decoder.read(LOG), decoder.read(LOG)
+    assert (bytes(first), bytes(second)) == (other.feed(LOG), other.feed(LOG))
+    assert first.readonly
+    kept = bytes(second)
+    del first
+    decoder.read(LOG)
+    assert bytes(second) == kept
+
+
 def test_every_event_comes_out_once_and_is_json() -> None:
     events = [json.loads(line) for line in whole(LOG).splitlines()]
     assert [event["event"]["sequence"] for event in events] == list(range(1, 22))

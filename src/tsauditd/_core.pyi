@@ -56,6 +56,9 @@ class Decoder:
     def feed(self, data: bytes, /) -> bytes:
         """Reads the next bytes of the current file, cut anywhere, and returns the lines of the events completed."""
 
+    def read(self, data: bytes, /) -> memoryview:
+        """As feed(), without a copy of the lines: their room is used again when nobody has them any more."""
+
     def end_file(self) -> bytes:
         """Ends the current file: a last line without a newline is read. Open events go on into the next file."""
 

@@ -92,7 +92,7 @@ class _Conversion:
             self._report.line("no audit record was found: is this an audit log?")
         return 1 if failed or nothing or (strict and counted["unreadable"] > 0) else 0
 
-    def _give(self, lines: bytes) -> None:
+    def _give(self, lines: bytes | memoryview) -> None:
         self._out.write(lines)
         if self._sessions is not None:
             self._sessions.events(self._decoder)
@@ -100,7 +100,7 @@ class _Conversion:
     def _read(self, log: LogReader, progress: "_Progress") -> None:
         try:
             for chunk in log.chunks():
-                self._give(self._decoder.feed(chunk))
+                self._give(self._decoder.read(chunk))
                 self._report.unreadable(log.name, self._decoder.unreadable())
                 progress.show(log)
         finally:
@@ -153,7 +153,7 @@ class _Output:
         if self._owned:
             os.close(self._fd)
 
-    def write(self, lines: bytes) -> None:
+    def write(self, lines: bytes | memoryview) -> None:
         """Writes all of it. Raises OSError."""
         rest = memoryview(lines)
         while rest:

@@ -183,6 +183,10 @@ impl<'a> View<'a> {
     /// Whether it went well, if the records tell: the lead's own result, or that of the system call around it.
     #[must_use]
     pub fn success(&self) -> Option<bool> {
+        self.opened.success
+    }
+
+    fn find_success(&self) -> Option<bool> {
         let of_lead = if self.part(self.lead()).kind == kind::URINGOP {
             // One that would block is told of, and again when it was done: the last result counts.
             let last = self.parts(kind::URINGOP).last().unwrap_or_default();

@@ -3,9 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyMemoryView};
 use tsauditd_core::{Engine, Nobody, Settings, System, Unreadable};
 
+use crate::lines::{Lines, Spare};
 use crate::nss::AskedNames;
 
 #[pyclass(frozen, module = "tsauditd._core")]
@@ -13,6 +14,8 @@ pub struct Decoder {
     engine: Mutex<Engine>,
     /// What timelines need of the lines returned last.
     timeline: Mutex<Vec<u8>>,
+    /// The lines that Python had last, to be written over.
+    spare: Spare,
 }
 
 impl Decoder {
@@ -22,26 +25,27 @@ impl Decoder {
     }
 
     /// Lets the engine work and returns the lines that came of it.
-    fn lines<'py>(
-        &self,
-        py: Python<'py>,
-        work: impl FnOnce(&mut Engine) + Send,
-    ) -> Bound<'py, PyBytes> {
-        let (mut lines, timeline) = self.with(py, |engine| {
+    fn work(&self, py: Python<'_>, work: impl FnOnce(&mut Engine) + Send) -> Lines {
+        let room = std::mem::take(&mut *self.spare.lock().unwrap_or_else(PoisonError::into_inner));
+        let (lines, timeline) = self.with(py, |engine| {
+            if engine.output().is_empty() {
+                *engine.output() = room;
+            }
             work(engine);
             let (lines, timeline) = engine.batch();
             (std::mem::take(lines), std::mem::take(timeline))
         });
         *self.timeline.lock().unwrap_or_else(PoisonError::into_inner) = timeline;
-        let bytes = PyBytes::new(py, &lines);
-        lines.clear();
-        // The buffer goes back, so that the next call need not grow one.
-        self.with(py, |engine| {
-            if engine.output().is_empty() {
-                *engine.output() = lines;
-            }
-        });
-        bytes
+        Lines::new(lines, &self.spare)
+    }
+
+    /// As [`Self::work`], as Python's own bytes.
+    fn lines<'py>(
+        &self,
+        py: Python<'py>,
+        work: impl FnOnce(&mut Engine) + Send,
+    ) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.work(py, work).bytes())
     }
 }
 
@@ -75,12 +79,19 @@ impl Decoder {
         Self {
             engine: Mutex::new(Engine::new(settings, names)),
             timeline: Mutex::default(),
+            spare: Spare::default(),
         }
     }
 
     #[pyo3(signature = (data, /))]
     fn feed<'py>(&self, py: Python<'py>, data: &[u8]) -> Bound<'py, PyBytes> {
         self.lines(py, |engine| engine.line_bytes(data))
+    }
+
+    #[pyo3(signature = (data, /))]
+    fn read<'py>(&self, py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyMemoryView>> {
+        let lines = self.work(py, |engine| engine.line_bytes(data));
+        PyMemoryView::from(Bound::new(py, lines)?.as_any())
     }
 
     fn end_file<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {

@@ -7,6 +7,7 @@ mod asking;
 mod broadcast;
 mod counters;
 mod decoder;
+mod lines;
 mod listener;
 mod live;
 mod local;

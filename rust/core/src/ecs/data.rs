@@ -23,6 +23,38 @@ pub struct Data {
     /// Fields that follow from who acted.
     rest: Pool,
     text: Vec<u8>,
+    sets: Sets,
+}
+
+/// How many sets of capabilities are remembered.
+const SETS: usize = 8;
+
+/// The sets of capabilities read last: of the millions that there could be a machine has a few, with up to forty names.
+#[derive(Debug, Default)]
+struct Sets {
+    kept: Vec<(Vec<u8>, Vec<u8>)>,
+    oldest: usize,
+}
+
+impl Sets {
+    /// As `read`, which writes what `raw` means and returns whether it means anything.
+    fn read(&mut self, raw: &[u8], out: &mut Vec<u8>, read: impl Fn(&mut Vec<u8>) -> bool) -> bool {
+        if let Some((_, text)) = self.kept.iter().find(|(known, _)| known == raw) {
+            out.extend_from_slice(text);
+            return true;
+        }
+        if !read(out) {
+            return false;
+        }
+        let new = (raw.to_vec(), out.clone());
+        if self.kept.len() < SETS {
+            self.kept.push(new);
+        } else if let Some(place) = self.kept.get_mut(self.oldest) {
+            *place = new;
+            self.oldest = (self.oldest + 1) % SETS;
+        }
+        true
+    }
 }
 
 /// Fields that no timeline reads. Their readings it does: how a file was opened.
@@ -153,8 +185,7 @@ impl Data {
                 && syscall_args::argument(call, arch, place, &values, &mut self.text)
                 && self.text != raw
             {
-                self.readings
-                    .add(fields::literal(number), &self.text, false);
+                self.readings.add(fields::literal(number), &self.text, true);
             }
         }
         for number in [name::ARCH, name::EXIT, name::SYSCALL] {
@@ -234,11 +265,18 @@ impl Data {
         let context = value::Context {
             arch: view.call().0,
         };
-        let read = !field.quoted
-            && value::read(record, label, raw, &context, &mut self.text)
-            && self.text != raw;
+        let read = |out: &mut Vec<u8>| value::read(record, label, raw, &context, out);
+        let known = match reading {
+            _ if field.quoted => false,
+            Reading::Capabilities => self.sets.read(raw, &mut self.text, read),
+            _ => read(&mut self.text),
+        };
+        let read = known && self.text != raw;
+        // Other readings are words of ours and numbers.
+        let foreign = matches!(reading, Reading::Keystrokes | Reading::SocketAddress);
+        let plain = field.plain && !foreign;
         if read && is_named(record, label) {
-            self.data.add(label, &self.text, false);
+            self.data.add(label, &self.text, plain);
             return;
         }
         let mut typed = Vec::new();
@@ -248,7 +286,7 @@ impl Data {
             self.data.add(label, raw, field.plain);
         }
         if read {
-            self.readings.add(label, &self.text, false);
+            self.readings.add(label, &self.text, plain);
         } else if let Some(owner) = value::owner(record, label) {
             let known = known_name(view, system, part, label, raw, owner);
             if let Some(name) = known {

@@ -3,14 +3,14 @@
 use crate::ecs::pen::Pen;
 use crate::json::{self, Object};
 
-/// One name and value that wait to be written, where they stand in the pool's bytes.
+/// One name and value that wait to be written, where they stand in the pool's bytes. Those that need no escape stand there
+/// with what is around them in JSON.
 #[derive(Debug, Clone, Copy)]
 struct Item {
     /// The name's first eight bytes as a number, the first highest: in the order of the names.
     head: u64,
-    label: u32,
-    value: u32,
-    end: u32,
+    label: [u32; 2],
+    value: [u32; 2],
     /// In the order they came.
     place: u32,
     /// Neither needs an escape.
@@ -34,17 +34,20 @@ impl Pool {
     /// Adds a name and its value. `plain`: neither needs an escape.
     #[allow(clippy::cast_possible_truncation)] // what it holds comes from one event, bounded far below 4 GiB
     pub fn add(&mut self, name: &[u8], text: &[u8], plain: bool) {
-        let label = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(name);
-        let value = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(text);
-        let (end, place) = (self.bytes.len() as u32, self.items.len() as u32);
+        debug_assert!(!plain || json::is_plain(name) && json::is_plain(text));
+        let bytes = &mut self.bytes;
+        bytes.push(b'"');
+        let label = bytes.len() as u32;
+        bytes.extend_from_slice(name);
+        bytes.extend_from_slice(b"\":\"");
+        let value = bytes.len() as u32;
+        bytes.extend_from_slice(text);
+        bytes.push(b'"');
         self.items.push(Item {
             head: head(name),
-            label,
-            value,
-            end,
-            place,
+            label: [label, label + name.len() as u32],
+            value: [value, value + text.len() as u32],
+            place: self.items.len() as u32,
             plain,
         });
     }
@@ -53,9 +56,9 @@ impl Pool {
     /// `unread`: the names that no timeline reads.
     pub fn write(&mut self, pen: &mut Pen<'_>, object: &Object, unread: &[&[u8]]) {
         let bytes = &self.bytes;
-        let part = |from: u32, to: u32| bytes.get(from as usize..to as usize).unwrap_or_default();
-        let label = |item: &Item| part(item.label, item.value);
-        let value = |item: &Item| part(item.value, item.end);
+        let part = |[from, to]: [u32; 2]| bytes.get(from as usize..to as usize).unwrap_or_default();
+        let label = |item: &Item| part(item.label);
+        let value = |item: &Item| part(item.value);
         // Most names differ in their first eight bytes.
         let order = |a: &Item, b: &Item| a.head.cmp(&b.head).then_with(|| label(a).cmp(label(b)));
         if !self.items.is_sorted_by(|a, b| order(a, b).is_le()) {
@@ -72,14 +75,16 @@ impl Pool {
             let (same, next) = after.split_at(more);
             rest = next;
             let start = pen.out.len();
-            if first.plain {
-                object.plain_label(pen.out, label(first));
-            } else {
-                pen.intact &= object.label(pen.out, label(first));
-            }
             if first.plain && same.is_empty() {
-                json::plain_string(pen.out, value(first));
-            } else if same.iter().all(|item| value(item) == value(first)) {
+                let whole = [first.label[0].saturating_sub(1), first.value[1] + 1];
+                object.insert(pen.out, part(whole));
+                if unread.contains(&label(first)) {
+                    pen.not_for_timelines(start);
+                }
+                continue;
+            }
+            pen.intact &= object.label(pen.out, label(first));
+            if same.iter().all(|item| value(item) == value(first)) {
                 pen.intact &= json::string(pen.out, value(first));
             } else {
                 pen.out.push(b'[');

@@ -28,6 +28,8 @@ pub struct Opened {
     pub(super) call: (Option<Arch>, Option<SyscallId>),
     /// The call that is meant: the one behind socketcall(2) or an io_uring request, else the call itself.
     pub(super) operation: Option<SyscallId>,
+    /// Whether it went well, if the records tell.
+    pub(super) success: Option<bool>,
     /// The actor's part has a name twice.
     pub repeated: bool,
     /// Where SYSCALL tells who acted, if nothing but it and what explains it is there.
@@ -56,6 +58,7 @@ impl Default for Opened {
             syscall: None,
             call: (None, None),
             operation: None,
+            success: None,
             repeated: false,
             who: None,
             known: false,
@@ -184,7 +187,8 @@ impl Opened {
             _ if view.part(view.lead()).kind == kind::URINGOP => view.ring_operation(),
             other => other,
         };
-        (self.call, self.operation) = (call, operation);
+        let success = view.find_success();
+        (self.call, self.operation, self.success) = (call, operation, success);
     }
 
     /// The fields of a part.
