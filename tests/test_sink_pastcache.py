@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tsauditd.sinks.pastcache import PastCache, busy_seconds
+from tsauditd.sinks.pastcache import SHARE, SLACK, PastCache, Trust, busy_seconds
 
 MIB = 1 << 20
 
@@ -37,7 +39,7 @@ def machine() -> Machine:
     return Machine()
 
 
-def test_a_disk_that_is_waited_for_is_left_to_the_cache_for_a_minute_and_longer_when_it_is_slow_again(
+def test_a_disk_that_is_waited_for_is_left_to_the_cache_for_a_while_and_longer_when_it_is_slow_again(
     fd: int, machine: Machine
 ) -> None:
     past = PastCache(wanted=True, clock=machine.clock, busy=lambda: machine.busy)
@@ -46,14 +48,15 @@ def test_a_disk_that_is_waited_for_is_left_to_the_cache_for_a_minute_and_longer_
     for at, took, taken in (
         (0, 0.0001, 2 * MIB),
         (1, 0.009, 2 * MIB),  # one that takes long is looked at,
-        (2, 0.009, 2 * MIB),  # and is not a slow disk yet
+        (2, 0.2, 2 * MIB),  # and one that takes far longer, once, is not a slow disk yet
         (3, 0.009, 2 * MIB),
         (4, 1.0, 2 * MIB),  # this is
-        (20, 0.0001, 5 * MIB),
-        (63, 0.0001, 5 * MIB),
-        (70, 1.0, 2 * MIB),  # once more, soon after
-        (150, 0.0001, 5 * MIB),
-        (210, 0.0001, 2 * MIB),
+        (5, 0.0001, 5 * MIB),
+        (16, 0.0001, 5 * MIB),
+        (18, 0.009, 2 * MIB),
+        (19, 1.0, 2 * MIB),  # once more, soon after
+        (33, 0.0001, 5 * MIB),
+        (43, 0.0001, 2 * MIB),
     ):
         machine.now, machine.took = at, took
         size = past.write(fd, len(written), memoryview(data))
@@ -61,6 +64,28 @@ def test_a_disk_that_is_waited_for_is_left_to_the_cache_for_a_minute_and_longer_
         written += data[:taken]
     same = os.pread(fd, 2 * len(written), 0) == written
     assert same
+
+
+@given(st.lists(st.tuples(st.floats(0.001, 2.0), st.floats(0.0, 1.0)), min_size=1, max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_only_a_disk_that_is_waited_for_most_of_the_time_is_left_alone(
+    pieces: list[tuple[float, float]],
+) -> None:
+    """pieces: seconds from one's end to the next's, and the share of them that the disk was waited for."""
+    trust, now = Trust(), 0.0
+    steps = [(seconds, seconds * share) for seconds, share in pieces]
+    for seconds, waited in steps:
+        now += seconds
+        trust.note(now, waited)
+    # Of all stretches from some piece to some piece, the one most waited in.
+    worst = max(
+        sum(waited for _, waited in steps[first:last])
+        - SHARE * sum(each for each, _ in steps[first + 1 : last])
+        for first in range(len(steps))
+        for last in range(first + 1, len(steps) + 1)
+    )
+    rests = trust.rests_until > now - sum(pair[0] for pair in pieces)
+    assert rests == (worst > SLACK) or abs(worst - SLACK) < 1e-6
 
 
 def test_a_thread_that_waits_for_a_processor_has_no_slow_disk(fd: int, machine: Machine) -> None:

@@ -256,6 +256,21 @@ def test_the_lines_of_a_flow_are_gathered_and_the_last_need_no_others() -> None:
     assert writer.got == b"".join(batches) + b"after the order\n"
 
 
+def test_what_is_enough_to_be_written_at_once_is_written_as_it_came() -> None:
+    writer = Gate()
+    writer.gathers = 100
+    sink = QueueSink(writer, 1 << 20)
+    batches = [b"%d" % number * size + b"\n" for number, size in enumerate((100, 150, 40, 200, 30))]
+    sink.write(batches[0])
+    assert writer.reached.wait(PATIENCE)
+    for batch in batches[1:]:
+        sink.write(batch)
+    writer.open.set()
+    sink.close(PATIENCE)
+    assert writer.pieces == [101, 151, 41 + 201, 31]
+    assert writer.got == b"".join(batches)
+
+
 def test_orders_are_carried_out_in_their_place() -> None:
     writer = Gate()
     writer.open.set()

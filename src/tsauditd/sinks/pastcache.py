@@ -1,7 +1,9 @@
 """Writing past the page cache: in a storm of lines most of a write is pages that are found, cleared and filled.
 
 A piece goes there that is large, as long as the disk is not waited for most of the time. One that is, also one that has
-let itself be written to quickly for a while, is left to the cache and to the kernel for a minute, longer the next time.
+let itself be written to quickly for a while, is left to the cache and to the kernel for a while, longer the next time.
+To wait for a disk for a moment is better than that: in a storm, where the processors are taken, a thread that fills the
+cache comes to its turn too seldom to keep up.
 """
 
 import errno
@@ -18,17 +20,39 @@ _MOST = 2 << 20
 _MOMENT = 0.001
 """Seconds. When a piece took longer it is looked closely at what the next one waits for: the disk, or a processor."""
 
-_SHARE = 0.5
-_SLACK = 0.02
-"""A disk is slow that is waited for more than this share of the time, and so many seconds beyond."""
+SHARE = 0.5
+SLACK = 0.25
+"""A disk is slow that is waited for more than this share of the time, and so many seconds beyond: a shared one stands
+still for a tenth of a second now and then, and what comes in these seconds finds room in the queue."""
 
-_REST = 60.0
+_REST = 10.0
 _LONGEST_REST = 3600.0
 """Seconds that a disk which was slower is left alone: twice as long each time that it was slow again when tried."""
 
 _BLOCK = 4096
 """What place, length and memory of such a write are multiples of (open(2), O_DIRECT): no disk in use has larger blocks,
 and one that has refuses."""
+
+
+class Trust:
+    """Whether a disk is to be waited for, by how long it let itself be waited for. All times are seconds."""
+
+    def __init__(self) -> None:
+        self.rests_until = float("-inf")
+        """Until then it is left alone."""
+        self._rest = _REST
+        self._looked = 0.0
+        self._waited = 0.0
+
+    def note(self, now: float, waited: float) -> None:
+        """Takes in how long the disk let a thread wait until now."""
+        self._waited = max(self._waited - (now - self._looked) * SHARE, 0.0) + waited
+        self._looked = now
+        if self._waited > SLACK:
+            again = now < self.rests_until + self._rest
+            self._rest = min(self._rest * 2, _LONGEST_REST) if again else _REST
+            self.rests_until = now + self._rest
+            self._waited = 0.0
 
 
 class PastCache:
@@ -45,11 +69,8 @@ class PastCache:
         self._wanted = wanted
         self._clock = clock
         self._busy = busy or busy_seconds
-        self._rests_until = float("-inf")
-        self._rest = _REST
+        self._trust = Trust()
         self._doubted = False
-        self._looked = 0.0
-        self._waited = 0.0
         self._memory: mmap.mmap | None = None
 
     def write(self, fd: int, size: int, lines: memoryview) -> int:
@@ -58,7 +79,7 @@ class PastCache:
         `fd` appends. A file system that has no such way is written to as any other from then on. Raises OSError, unless
         something was written before.
         """
-        if not self._wanted or len(lines) < _LEAST or self._clock() < self._rests_until:
+        if not self._wanted or len(lines) < _LEAST or self._clock() < self._trust.rests_until:
             return os.write(fd, lines)
         lines = lines[:_MOST]
         head = -size % _BLOCK
@@ -93,7 +114,7 @@ class PastCache:
             now = self._clock()
             if self._doubted:
                 # In a storm a thread that could run waits for a processor longer than it waits for a disk.
-                self._note(now, now - began - (self._busy() - busy))
+                self._trust.note(now, now - began - (self._busy() - busy))
             self._doubted = now - began > _MOMENT
             return written
         except OSError as error:
@@ -102,16 +123,6 @@ class PastCache:
             self._wanted = False
             self._memory = None
             return os.write(fd, blocks)
-
-    def _note(self, now: float, waited: float) -> None:
-        """Takes in how long the disk let the thread wait until now."""
-        self._waited = max(self._waited - (now - self._looked) * _SHARE, 0.0) + waited
-        self._looked = now
-        if self._waited > _SLACK:
-            again = now < self._rests_until + self._rest
-            self._rest = min(self._rest * 2, _LONGEST_REST) if again else _REST
-            self._rests_until = now + self._rest
-            self._waited = 0.0
 
 
 def busy_seconds() -> float:

@@ -272,11 +272,13 @@ class QueueSink:
         return self._flows_until - time.monotonic()
 
     def _gather(self, first: bytes) -> bytes:
-        """The lines that came with the first, as many as are best written at once."""
+        """The lines that came with the first, as many as are best written at once. Enough is not copied for more."""
         if not self.writer.gathers:
             return first
         parts, size = [first], len(first)
-        most = min(max(self.writer.gathers, self._waiting // 2), _MOST_GATHERED)
+        most = size
+        if size < self.writer.gathers:
+            most = min(max(self.writer.gathers, self._waiting // 2), _MOST_GATHERED)
         while self._queue and size < most and isinstance(each := self._queue[0], bytes):
             self._queue.popleft()
             parts.append(each)
