@@ -33,6 +33,10 @@ class Account:
                         self._seen[pid, int(task.name)] = on_processor(task)
         return sum(self._seen.values())
 
+    def main_ns(self) -> int:
+        """Of that the main thread's part of the process itself, as it was when last seen."""
+        return self._seen[self._pid, self._pid]
+
     def threads(self) -> int:
         """How many threads were seen."""
         return len(self._seen)
@@ -67,14 +71,19 @@ def kauditd() -> int:
     raise LookupError("the kernel thread kauditd is not visible here")
 
 
-def settle(account: Account, more: Callable[[], bool], seconds: float) -> bool:
-    """Waits until the process rests and `more` says that nothing is on its way to it; False when it never did."""
+def settle(account: Account, more: Callable[[], bool], seconds: float, looks: int = 1) -> bool:
+    """Waits until the process rests and `more` says that nothing is on its way to it; False when it never did.
+
+    `looks`: how often on end it must have rested; what it does once a second is seen by three.
+    """
     until = time.monotonic() + seconds
     before = account.cpu_ns()
+    rested = 0
     while time.monotonic() < until:
         time.sleep(_QUIET_SECONDS)
         after = account.cpu_ns()
-        if after - before < _QUIET_NS and not more():
+        rested = rested + 1 if after - before < _QUIET_NS and not more() else 0
+        if rested == looks:
             return True
         before = after
     return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -102,6 +103,28 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 def median(values: Sequence[float]) -> float:
     """The middle of the rounds."""
     return statistics.median(values)
+
+
+def quartiles(values: Sequence[float], digits: int = 2) -> str:
+    """The median, and in brackets what a quarter of the rounds is below and a quarter above."""
+    if len(values) < 2:
+        return spread(values, digits)
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return f"{middle:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def surely(values: Sequence[float]) -> tuple[float, float]:
+    """Between which of the rounds' values the true median is, 19 times of 20 (sign test); all, if they are few."""
+    ordered = sorted(values)
+    count = len(ordered)
+    beyond, cut = 0, 0
+    while cut < count // 2:
+        beyond += math.comb(count, cut)
+        if 2 * beyond > 0.05 * 2**count:
+            break
+        cut += 1
+    cut = max(cut - 1, 0)
+    return ordered[cut], ordered[count - 1 - cut]
 
 
 def verdict(what: str, value: float, aim: float, *, most: bool) -> str:
