@@ -129,7 +129,9 @@ def report(found: dict[str, dict[str, list[Run]]], commands: int) -> str:
         rows.append([storm, "difference", quartiles(more), quartiles(main_more), "", ""])
         verdicts.append(verdict(f"{storm}: µs more", median(more), AIM_US, most=True))
         least, most = surely(more)
-        verdicts.append(f"  the median of {len(more)} pairs; 19 times of 20 between {least:.2f} and {most:.2f}")
+        verdicts.append(
+            f"  the median of {len(more)} pairs; 19 times of 20 between {least:.2f} and {most:.2f}"
+        )
     head = ["storm", "the daemon writes", "CPU µs/command", "of that the main thread", "lost", "peak MB"]
     return table(head, rows) + "\n".join(verdicts)
 

@@ -9,6 +9,7 @@ from typing import Any
 from tsauditd.event import Decoder
 from tsauditd.timelines import Timelines
 from tsauditd.timelines.lines import push_lines
+from tsauditd.timelines.start import whole_event
 from tsauditd.timelines.view import View, Views
 
 CAPTURES = Path(__file__).parent / "captures"
@@ -81,6 +82,14 @@ def decoded(log: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield decoder.timeline(), lines
     lines = decoder.finish()
     yield decoder.timeline(), lines
+
+
+def event_of(line: bytes) -> dict[str, Any]:
+    """The event of a line that timelines get: an object, or pieces."""
+    if line.startswith(b"{"):
+        found: dict[str, Any] = json.loads(line)
+        return found
+    return whole_event(line.decode().split("\t"))
 
 
 def told(view: View, *, noise: bool = False) -> list[tuple[str, ...]]:

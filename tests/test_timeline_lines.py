@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from replay import events, packet, sending, socket_pair, wait_ready
-from sessions import CAPTURES, contents, decoded, of_lines
+from sessions import CAPTURES, contents, decoded, event_of, of_lines
 
 from tsauditd.event import Decoder, Listener
 from tsauditd.timelines.lines import LoggedTimelines
@@ -43,7 +43,7 @@ def needed(event: dict[str, Any]) -> bool:
 def test_a_timeline_needs_these_events_and_gets_no_others(path: Path) -> None:
     for lines, every in decoded(contents(path.name)):
         wanted = [event for event in map(json.loads, every.splitlines()) if needed(event)]
-        got = [json.loads(line) for line in lines.splitlines()]
+        got = [event_of(line) for line in lines.split(b"\n") if line]
         assert [event["event"]["id"] for event in got] == [event["event"]["id"] for event in wanted]
         assert all(within(thin, whole) for thin, whole in zip(got, wanted, strict=True))
 
@@ -57,8 +57,27 @@ def test_what_is_left_out_makes_no_difference_to_sessions(path: Path) -> None:
     assert not unneeded & {event_id for lines, _ in both for event_id in ids(lines)}
 
 
+def test_the_usual_command_comes_in_pieces_and_any_other_as_an_object() -> None:
+    found = [line for lines, _ in decoded(contents("exec.log")) for line in lines.split(b"\n") if line]
+    pieces = [line for line in found if not line.startswith(b"{")]
+    assert pieces
+    for line in found:
+        event = event_of(line)
+        usual = (
+            event["event"]["action"] == "executed"
+            and event["event"]["outcome"] == "success"
+            and event["user"]["id"] == event["user"]["effective"]["id"]
+            and "working_directory" in event["process"]
+            and "args" in event["process"]
+            and "container" not in event
+            and b"\\" not in line
+            and "incomplete" not in event.get("tsauditd", {})
+        )
+        assert (line in pieces) == usual, line
+
+
 def ids(lines: bytes) -> list[str]:
-    return [json.loads(line)["event"]["id"] for line in lines.splitlines()]
+    return [event_of(line)["event"]["id"] for line in lines.split(b"\n") if line]
 
 
 def within(part: Any, whole: Any) -> bool:
@@ -136,3 +155,32 @@ def test_the_listener_tells_them_of_each_batch_and_names_the_session() -> None:
     assert count == 99
     (line,) = found
     assert json.loads(line)["tsauditd"]["session"] == {"id": "01234567-fedcba98-3"}
+
+
+def test_a_command_of_this_host_names_its_session_and_makes_the_same_row() -> None:
+    at = "audit(1700000001.000:7)"
+    call = (
+        "arch=c000003e syscall=59 success=yes exit=0 a0=0 a1=0 a2=0 a3=0 items=0 ppid=1 pid=7 auid=5 uid=5 gid=5 "
+        'euid=5 suid=5 fsuid=5 egid=5 sgid=5 fsgid=5 tty=pts1 ses=3 comm="ls" exe="/bin/ls" key=(null)'
+    )
+    records = [
+        (1300, f"{at}: {call}"),
+        (1309, f'{at}: argc=2 a0="ls" a1="-l"'),
+        (1307, f'{at}: cwd="/home"'),
+        (1320, f"{at}: "),
+    ]
+    with socket_pair() as (sender, receiver):
+        listener = Listener(
+            receiver.fileno(), netlink=False, host_name="here", host_id=MACHINE, boot_id=BOOT, timelines=True
+        )
+        listener.start()
+        with sending(sender, [packet(kind, text) for kind, text in records]):
+            wait_ready(listener)
+            whole = listener.take()
+            line = listener.timeline()
+        listener.stop()
+    pieces = line.decode().rstrip("\n").split("\t")
+    assert pieces[:2] == ["01234567-fedcba98-3", "1700000001000"]
+    assert json.loads(pieces[-1]) == {"name": "here", "id": MACHINE, "boot": {"id": BOOT}}
+    # The second time the session is known.
+    assert of_lines([line + line]).documents == of_lines([whole + whole]).documents

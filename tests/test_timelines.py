@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from sessions import CAPTURES, Watched, contents, decoded, of_log, told
+from sessions import CAPTURES, Watched, contents, decoded, event_of, of_log, told
 
 LOGS = sorted(path.name for path in [*CAPTURES.glob("*.log"), *CAPTURES.glob("*.log.gz")])
 SCHEMA = json.loads((resources.files("tsauditd") / "schema" / "session.schema.json").read_text())
@@ -179,7 +179,7 @@ def test_typed_input_and_audit_configuration() -> None:
 @pytest.mark.parametrize("name", LOGS)
 def test_every_event_is_in_one_row_of_one_session_or_unowned(name: str) -> None:
     wanted = [
-        json.loads(line)["event"]["id"] for lines, _ in decoded(contents(name)) for line in lines.splitlines()
+        event_of(line)["event"]["id"] for lines, _ in decoded(contents(name)) for line in lines.splitlines()
     ]
     assert Counter(of_log(name).proofs()) == Counter(wanted)
 

@@ -58,3 +58,20 @@ def test_what_noise_starts_is_noise_for_a_moment_and_a_shell_never_is(watched: W
     maker.ms += 60_000
     watched.timelines.push(maker.command(7, ["nc", "evil"], pid=64, parent=60))
     assert seen(watched) == ["sh", "curl evil", "nc evil"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "id -un", "dircolors -b", "lesspipe", "basename /usr/bin/lesspipe", "dirname /usr/bin/lesspipe", "mesg n",
+        "tput setaf 1", "locale-check C.UTF-8", "locale", "/usr/bin/clear_console -q", "tty -s", "stty -ixon",
+        "uname -s", "groups", "hostname -s", "readlink /proc/1/exe", "grep -q x /proc/y", "ls /etc/bash_completion.d",
+        "/usr/bin/manpath -q", "flatpak --installations", "apt-cache --no-generate pkgnames", "getent passwd",
+        "man -w ls", "compgen -A", "systemctl list-units --no-legend", "git for-each-ref", "git config --list",
+        "docker ps --format {{.ID}}", "python -m argcomplete", "python3 -m argcomplete", "sed -ne s/COMPREPLY//",
+        "_x --complete",
+    ],
+)  # fmt: skip
+def test_what_shells_run_by_themselves(line: str, watched: Watched, maker: Maker) -> None:
+    watched.timelines.push(maker.command(7, line.split(" "), pid=60, parent=SHELL))
+    assert seen(watched) == []

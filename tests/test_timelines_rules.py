@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from made import START, Event, Maker
 from sessions import Watched, short, told
 
-from tsauditd.timelines.session import EVENTS_WAITING, ROWS_WAITING
+from tsauditd.timelines.session import EVENTS_WAITING, PROCESSES, ROWS_WAITING
 from tsauditd.timelines.tracker import ENDED, LOGOUT_MS, TIMEOUT_MS
 
 SECOND_MS = 1_000
@@ -49,6 +49,29 @@ def test_repeats_under_a_command_fold_and_the_first_stays(watched: Watched, make
     assert found[2]["last"] > found[2]["@timestamp"]
     assert len(found[2]["events"]) == 203
     assert found[2]["parent"] == 1
+
+
+def test_what_goes_on_starting_commands_is_not_forgotten_and_the_rest_is(
+    watched: Watched, maker: Maker
+) -> None:
+    push(watched, maker.login(7), maker.command(7, ["make"], pid=50), maker.command(7, ["idle"], pid=51))
+    for n in range(3 * PROCESSES):
+        push(watched, maker.command(7, ["cc", "a.c"], pid=60 + n, parent=50))
+    (session,) = watched.timelines.sessions.values()
+    assert len(session.processes) <= PROCESSES
+    assert 50 in session.processes
+    assert 51 not in session.processes
+    found = rows(watched)
+    assert [short(row)[2] for row in found] == ["", "make", "idle", "cc a.c"]
+    assert found[3]["count"] == 3 * PROCESSES
+
+
+def test_when_all_have_started_something_the_oldest_go(watched: Watched, maker: Maker) -> None:
+    push(watched, maker.login(7), maker.command(7, ["a"], pid=50))
+    for n in range(3 * PROCESSES):  # each started by the one before
+        push(watched, maker.command(7, ["a"], pid=51 + n, parent=50 + n))
+    (session,) = watched.timelines.sessions.values()
+    assert len(session.processes) <= PROCESSES
 
 
 def test_different_forms_have_a_row_each_up_to_a_bound(watched: Watched, maker: Maker) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import gc
 import os
 import signal
 import socket
@@ -108,6 +109,9 @@ async def _run(load: Callable[[], Config], say: Callable[[str], None], *, plugin
                     loop.add_signal_handler(number, react)
                 for number in _END:
                     loop.add_signal_handler(number, service.ask_end, stop)
+                # What there is by now stays: Python's collector need not look through it again and again.
+                gc.collect()
+                gc.freeze()
                 delivery = Delivery(source, pipeline, listener, stop, watching, watch)
                 summary = await delivery.run(service.end)
             finally:

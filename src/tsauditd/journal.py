@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from tsauditd.timelines.session import Session
+from tsauditd.timelines.start import is_start
 from tsauditd.timelines.state import changes, remade
 
 _COMPACT = 16 << 20
@@ -48,7 +49,7 @@ class Journal:
         objects: list[dict[str, Any]] = []
         waiting: list[bytes] = []
         for text, line in self._lines():
-            if "event" in line:
+            if line is None:
                 waiting.append(text)
                 continue
             waiting.clear()  # worked on, and this came of it
@@ -70,19 +71,24 @@ class Journal:
                 continue
         return Kept(sessions, objects, b"\n".join(waiting))
 
-    def _lines(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    def _lines(self) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
+        """Each line, and what it says unless it is an event."""
         try:
             data = Path(self.path).read_bytes()
         except FileNotFoundError:
             return
-        for text in data.splitlines():
+        for text in data.split(b"\n"):
             try:
                 line = orjson.loads(text)
             except orjson.JSONDecodeError:
+                if is_start(text):
+                    yield text, None
                 continue
-            if isinstance(line, dict) and (
-                "event" in line or "object" in line or "ended" in line or "id" in line.get("state", {})
-            ):
+            if not isinstance(line, dict):
+                continue
+            if "event" in line:
+                yield text, None
+            elif "object" in line or "ended" in line or "id" in line.get("state", {}):
                 yield text, line
 
     def begin(self, sessions: Iterable[Session]) -> None:

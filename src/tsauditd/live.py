@@ -11,7 +11,7 @@ import orjson
 from tsauditd.journal import Journal
 from tsauditd.timelines import Timelines
 from tsauditd.timelines.facts import time_text
-from tsauditd.timelines.lines import push_lines
+from tsauditd.timelines.lines import push_lines, uncollected
 from tsauditd.timelines.tracker import Alive
 
 _TAIL = 4 << 20
@@ -113,8 +113,9 @@ class LiveSessions:
         self._waiting.clear()
         self._fresh.clear()
         self._waiting_bytes = 0
-        push_lines(self._timelines, lines)
-        self._settle()
+        with uncollected():
+            push_lines(self._timelines, lines)
+            self._settle()
 
     def lost(self, text: str, count: int) -> None:
         """Records were lost just now."""

@@ -8,13 +8,12 @@ from tsauditd.timelines.facts import (
     acting,
     container_of,
     error_of,
-    identity,
     parse_time,
     process_of,
     program,
-    terminal_of,
 )
 from tsauditd.timelines.names import (
+    BY_ITSELF,
     COMPLETION,
     DENIED,
     ESCALATIONS,
@@ -25,6 +24,7 @@ from tsauditd.timelines.names import (
     SYSTEM,
 )
 from tsauditd.timelines.session import PROCESSES, Process, Session
+from tsauditd.timelines.start import Start
 
 SHAPES = 32
 """Different command lines of one program under one command that get a row of their own; the others fold into one."""
@@ -41,10 +41,6 @@ _GREETING = frozenset({"ssh", "console", "systemd-user"})
 _GREETING_MS = 10_000
 
 _NONE: dict[str, Any] = {}
-_PARENT = frozenset({"pid"})
-_COMMAND_MEMBERS = frozenset(
-    {"pid", "entity_id", "executable", "name", "args", "working_directory", "parent"}
-)
 
 
 def exec_failed(session: Session, event: Event, ms: int) -> None:
@@ -80,37 +76,36 @@ def exec_failed(session: Session, event: Event, ms: int) -> None:
         row["reason"] = error
 
 
-def command(session: Session, event: Event, ms: int) -> Row:
+def command(session: Session, start: Start, ms: int) -> Row:
     """A program that was started."""
     session.happened(ms)
-    source = event["process"]
     processes = session.processes
-    pid: int = source.get("pid", 0)
-    user: dict[str, Any] = event.get("user", _NONE)
-    effective = user.get("effective") or user
-    real_id, user_id = user.get("id"), effective.get("id")
-    args: list[str] = source.get("args") or []
-    path: str = source.get("executable") or source.get("name") or ""
+    pid, user_id, path = start.pid, start.uid, start.path
     name = path.rpartition("/")[2]
-    starter = processes.get(pid) or processes.get(source.get("parent", _NONE).get("pid", 0))
-    parent = None if starter is None or starter.shell or starter.manager else starter
+    starter = processes.get(pid) or processes.get(start.parent)
+    parent = None
+    if starter is not None:
+        starter.starts = True
+        if not (starter.shell or starter.manager):
+            parent = starter
     escalates = name in ESCALATIONS
     searched = session.pending.get(session.searches.pop(pid, -1)) if session.searches else None
-    if parent is not None and searched is None and not escalates and real_id == user_id == parent.uid:
-        folded = _repeat(session, event, ms, (parent.row, path, user_id), args)
+    if parent is not None and searched is None and not escalates and start.real == user_id == parent.uid:
+        folded = _repeat(session, start, ms, (parent.row, path, user_id))
         if folded is not None:
             if parent.noise:
                 session.count("noise")
             session.remember(pid, Process(folded["number"], user_id, noise=parent.noise, folded=True))
             return folded
-    kind = "escalation" if escalates or (real_id is not None and user_id != real_id) else "command"
-    row = _begun(session, event, ms, kind, searched)
-    _fill(session, row, event, effective)
+    kind = "escalation" if escalates or (start.real is not None and user_id != start.real) else "command"
+    row = _begun(session, start, ms, kind, searched)
+    _fill(session, row, start)
+    args: list[str] = row["process"].get("args") or []
     if kind == "escalation":
         row["action"] = name
-        row["user"] = session.named(identity(user))
+        effective, row["user"] = row["user"], session.named(start.real_user())
         if not escalates:
-            row["user"] = {**row["user"], "effective": session.named(identity(effective))}
+            row["user"] = {**row["user"], "effective": effective}
     if parent is not None:
         row["parent"] = parent.row
     if starter is not None and starter.escalates and kind == "command" and name not in HELPERS:
@@ -142,7 +137,7 @@ def command(session: Session, event: Event, ms: int) -> Row:
             user_id,
             shell=shell,
             login=login,
-            manager=_is_manager(path, args),
+            manager=name.startswith("systemd") and _is_manager(path, args),
             escalates=escalates,
             noise=noise,
             started=ms,
@@ -151,32 +146,26 @@ def command(session: Session, event: Event, ms: int) -> Row:
     return row
 
 
-def _begun(session: Session, event: Event, ms: int, kind: str, searched: Row | None) -> Row:
+def _begun(session: Session, start: Start, ms: int, kind: str, searched: Row | None) -> Row:
     """The row of a program that was started: a new one, or that of the search for it."""
     if searched is not None:
-        return _found(session, searched, kind, ms, event)
+        return _found(session, searched, kind, ms, start)
     if kind == "escalation":
         session.count("commands")
-    return session.add(kind, ms, event["@timestamp"], event["event"]["id"])
+    return session.add(kind, ms, start.stamp, start.event_id)
 
 
-def _fill(session: Session, row: Row, event: Event, effective: dict[str, Any]) -> None:
+def _fill(session: Session, row: Row, start: Start) -> None:
     """What a row says of any program: its process, as whom, in which container, at which terminal."""
-    source = event["process"]
-    if source.keys() <= _COMMAND_MEMBERS and source.get("parent", _NONE).keys() <= _PARENT:
-        row["process"] = source  # as the core gives it to timelines
-    else:
-        row["process"] = {key: source[key] for key in source if key in _COMMAND_MEMBERS}
-        if ppid := source.get("parent", {}).get("pid"):
-            row["process"]["parent"] = {"pid": ppid}
-    row["user"] = session.named(identity(effective))
-    if "container" in event:
-        row["container"] = container_of(event)
-    if "tsauditd" in event and "incomplete" in event["tsauditd"]:
+    row["process"] = start.process()
+    row["user"] = session.named(start.user())
+    if (box := start.container()) is not None:
+        row["container"] = box
+    if start.is_incomplete():
         row["incomplete"] = True
     if session.terminal is None or not session.started:
-        terminal = terminal_of(event)
-        if terminal is not None or effective.get("id") != "0":
+        terminal = start.terminal()
+        if terminal is not None or start.uid != "0":
             session.started = True  # PAM's own programs have no terminal, and run as root
         session.terminal = session.terminal or terminal
 
@@ -252,10 +241,10 @@ def _place(session: Session, row: Row, event: Event, known: Process | None) -> N
         row["container"] = box
 
 
-def _found(session: Session, row: Row, kind: str, ms: int, event: Event) -> Row:
+def _found(session: Session, row: Row, kind: str, ms: int, start: Start) -> Row:
     """The row of a search along PATH becomes that of the command which it found."""
     number: int = row["number"]
-    session.amend(number, ms, event["event"]["id"])
+    session.amend(number, ms, start.event_id)
     session.count("failures", -1)
     if number in session.notable:
         session.notable.remove(number)
@@ -265,29 +254,28 @@ def _found(session: Session, row: Row, kind: str, ms: int, event: Event) -> Row:
     for name in ("reason", "file", "outcome"):
         row.pop(name, None)
     row["kind"] = kind
-    row["@timestamp"] = event["@timestamp"]
+    row["@timestamp"] = start.stamp
     row["offset"] = (ms - session.start) * 1_000_000
     return row
 
 
-def _repeat(session: Session, event: Event, ms: int, key: tuple[Any, ...], args: list[str]) -> Row | None:
+def _repeat(session: Session, start: Start, ms: int, key: tuple[Any, ...]) -> Row | None:
     """The row that this command repeats, brought up to date; None for the first of its kind."""
     shapes = session.fold(key)
-    line = "\0".join(args)
-    found = shapes.get(line)
+    found = shapes.get(start.args_text)
     if found is None:
         if len(shapes) < SHAPES:
-            shapes[line] = [session.rows, 1]
+            shapes[start.args_text] = [session.rows, 1]
             return None
         found = shapes.get("")
         if found is None:
             shapes[""] = [session.rows, 1]
             return None
     number = found[0]
-    row = session.amend(number, ms, event["event"]["id"])
+    row = session.amend(number, ms, start.event_id)
     found[1] += 1
     row["count"] = found[1]
-    row["last"] = event["@timestamp"]
+    row["last"] = start.stamp
     session.count("commands")
     return row
 
@@ -332,6 +320,9 @@ def _noise(session: Session, starter: Process | None, args: list[str], ms: int, 
         greeting = session.opener is not None and session.kind in _GREETING and not session.started
         return "login" if greeting and ms - session.start <= _GREETING_MS else None
     if not starter.login and not starter.shell:
+        return None
+    first = args[0].partition(" ")[0].rpartition("/")[2]
+    if first not in BY_ITSELF and not first.startswith("_"):
         return None
     line = " ".join(args)
     if ms - starter.started <= _STARTUP_MS and STARTUP.match(line):

@@ -81,8 +81,11 @@ def terminal_of(event: Event) -> str | None:
     """The terminal without /dev/; None for `?`, `(none)`, and names of programs in its place."""
     data = event["auditd"].get("data", _NONE)
     value = data.get("terminal") or data.get("tty")
-    if not isinstance(value, str):
-        return None
+    return terminal_named(value) if isinstance(value, str) else None
+
+
+def terminal_named(value: str) -> str | None:
+    """The same of what a record has for it."""
     name = value.removeprefix("/dev/")
     if name.startswith("pts") and not name.startswith("pts/"):
         name = f"pts/{name[3:]}"

@@ -1,7 +1,8 @@
 """Sessions from the core's batches: the lines that sessions need."""
 
+import contextlib
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -46,16 +47,24 @@ class LoggedTimelines:
 
 
 def push_lines(timelines: Timelines, lines: bytes) -> None:
-    """Gives timelines the events of these lines."""
-    loads, push = orjson.loads, timelines.push
-    # Events and rows are trees, which need no collector; it would look through what waits again and again.
+    """Gives timelines the events of these lines: objects, or pieces, in which the core tells the usual command."""
+    loads, push, start = orjson.loads, timelines.push, timelines.start
+    with uncollected():
+        # Only at "\n", by memchr(3): splitlines() looks at every byte.
+        for line in lines.split(b"\n"):
+            if line[:1] == b"{":
+                push(loads(line))
+            elif line:
+                start(line.decode().split("\t"))
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Without Python's collector: rows are trees, which need none, and it would look through them again and again."""
     collecting = gc.isenabled()
     gc.disable()
     try:
-        # Only at "\n", by memchr(3): splitlines() looks at every byte.
-        for line in lines.split(b"\n"):
-            if line:
-                push(loads(line))
+        yield
     finally:
         if collecting:
             gc.enable()

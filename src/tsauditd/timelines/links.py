@@ -2,12 +2,13 @@
 
 import re
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from tsauditd.timelines.facts import Event
+from tsauditd.timelines import rows
+from tsauditd.timelines.facts import Event, Row, time_text
 from tsauditd.timelines.names import JOINERS, JOINING, REQUEST_MS, REQUESTS
 from tsauditd.timelines.session import Session
 
@@ -45,9 +46,8 @@ class Requests:
     def __init__(self) -> None:
         self._kept: deque[Request] = deque(maxlen=KEPT)
 
-    def made(self, session: Session, row: int, name: str, event: Event, ms: int) -> None:
+    def made(self, session: Session, row: int, name: str, args: list[str], ms: int) -> None:
         """Takes the start of a program of `REQUESTS`."""
-        args = event["process"].get("args") or []
         kind = REQUESTS[name]
         if kind == "container" and name not in JOINERS and not JOINING.intersection(args):
             return
@@ -104,6 +104,64 @@ class Requests:
             if ms - request.ms <= STARTED_MS or any(word.startswith("--on-") for word in words):
                 return request
         return None
+
+
+class Links:
+    """The rows that say what came of what."""
+
+    def __init__(self, sessions: Mapping[str, Session], changed: set[str]) -> None:
+        """`sessions` are those that are open, by id; `changed` takes the ids of those that get a row."""
+        self._sessions = sessions
+        self._changed = changed
+        self._requests = Requests()
+
+    def made(self, session: Session, row: int, name: str, args: list[str], ms: int) -> None:
+        """Takes the start of a program of `REQUESTS`."""
+        self._requests.made(session, row, name, args, ms)
+
+    def service(self, event: Event, ms: int) -> bool:
+        """A service that somebody's systemctl has just named: it is that session's, inferred."""
+        unit = str(event["auditd"].get("data", _NONE).get("unit"))
+        request = self._requests.of_service(unit, ms)
+        session = self._sessions.get(request.session) if request is not None else None
+        if request is None or session is None:
+            return False
+        session.happened(ms)
+        row = rows.happened(session, event, ms)
+        row["inferred"] = ["session", "parent"]
+        row["parent"] = request.row
+        self._changed.add(session.id)
+        return True
+
+    def caused(self, session: Session, event: Event, ms: int) -> None:
+        """Whether a command in another session has caused this one, which the event opens."""
+        request = self._requests.behind(session, event, ms)
+        if request is None:
+            return
+        evidence = f"'{request.line}' at {time_text(request.ms)}"
+        session.started_by = {"id": request.session, "row": request.row, "evidence": evidence}
+        self._link(request, session, f"started session {session.id} ({session.kind})", ms)
+
+    def _link(self, request: Request, session: Session, text: str, ms: int) -> None:
+        """The row of the session that asked: what came of it in this one."""
+        if other := self._sessions.get(request.session):
+            row = other.add("link", ms, time_text(ms), None)
+            row["session"] = session.id
+            row["parent"] = request.row
+            row["text"] = text
+            row["inferred"] = ["session"]
+            self._changed.add(other.id)
+
+    def asked_for(self, session: Session, row: Row, ms: int) -> None:
+        """Whether a command of somebody's manager was asked for by one in another session."""
+        args = row.get("process", _NONE).get("args")
+        request = self._requests.of_command(session, args, ms) if args else None
+        if request is None:
+            return
+        row["session"] = request.session
+        row["inferred"] = ["session"]
+        started = f"started '{' '.join(args)}' in session {session.id} ({session.kind})"
+        self._link(request, session, started, ms)
 
 
 def names_of_container(event: Event) -> set[str]:

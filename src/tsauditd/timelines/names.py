@@ -64,6 +64,15 @@ COMPLETION = re.compile(
 )
 """What bash-completion and git's completion run when Tab is pressed."""
 
+BY_ITSELF = frozenset(
+    {
+        "id", "dircolors", "lesspipe", "basename", "dirname", "mesg", "tput", "locale-check", "locale", "clear_console",
+        "tty", "stty", "uname", "groups", "hostname", "readlink", "grep", "ls", "manpath", "flatpak",
+        "apt-cache", "getent", "man", "compgen", "systemctl", "git", "docker", "python", "python3", "sed",
+    }
+)  # fmt: skip
+"""The programs of STARTUP and COMPLETION, but for those whose names begin with an underscore."""
+
 REQUESTS = {
     "crontab": "cron",
     "at": "at",

@@ -14,8 +14,8 @@ ROWS_WAITING = 256
 EVENTS_WAITING = 1_024
 """Events that waiting rows name at most."""
 PROCESSES = 1_024
-"""Processes remembered for a session; the oldest eighth is forgotten first, and their children then stand by
-themselves."""
+"""Processes remembered for a session; the oldest are forgotten first, unless they have started something since, and
+their children then stand by themselves."""
 FOLDS = 256
 """Kinds of repeats remembered for a session; the oldest is forgotten first, and its next repeat is a new row."""
 SHOWN = 100
@@ -47,6 +47,8 @@ class Process:
     """Milliseconds since the epoch."""
     child: tuple[int, int, int] | None = None
     """Of a shell: when it started its last command (milliseconds), its process and its row."""
+    starts: bool = False
+    """It has started something since it was last spared."""
 
 
 class Names:
@@ -217,10 +219,21 @@ class Session:
         processes = self.processes
         processes.pop(pid, None)
         if len(processes) >= PROCESSES:
-            # Many at once: to find the first of a dict is to pass all that was deleted before it.
-            for old in [*islice(processes, PROCESSES // 8)]:
-                del processes[old]
+            self._forget()
         processes[pid] = process
+
+    def _forget(self) -> None:
+        """Forgets an eighth of the processes: many at once, as each search passes what was deleted before.
+
+        What runs a build or a loop is the oldest, and still starts commands: it is spared as long as it does.
+        """
+        processes = self.processes
+        while len(processes) > PROCESSES - PROCESSES // 8:
+            for old in [*islice(processes, PROCESSES // 8)]:
+                process = processes.pop(old)
+                if process.starts:
+                    process.starts = False
+                    processes[old] = process
 
     def fold(self, key: tuple[Any, ...]) -> dict[str, list[int]]:
         """The rows that repeats of this kind fold into: what each is of, and [number, count]."""

@@ -16,10 +16,11 @@ from tsauditd.timelines.facts import (
     program,
     time_text,
 )
-from tsauditd.timelines.links import Request, Requests
+from tsauditd.timelines.links import Links
 from tsauditd.timelines.logins import Doors
 from tsauditd.timelines.names import CONVERSATION, KINDS, LOGIN_FAILURES, PRELUDES, REQUESTS
 from tsauditd.timelines.session import Names, Session
+from tsauditd.timelines.start import PiecedStart, Start, ToldStart, whole_event
 
 UPDATE_MS = 10_000
 """Rows wait at most so long to be written."""
@@ -66,11 +67,11 @@ class Timelines:
         self._ended: OrderedDict[str, Session] = OrderedDict()
         self._boots: dict[str, str] = {}
         self._doors = Doors()
-        self._requests = Requests()
         self.now = 0
         """The latest time that was seen, milliseconds since the epoch."""
         self.changed: set[str] = set()
         """Sessions that rows came to since somebody last took this."""
+        self._links = Links(self.sessions, self.changed)
 
     def push(self, event: Event) -> None:
         """Takes an event of docs/events.md."""
@@ -97,22 +98,45 @@ class Timelines:
             if event["event"]["outcome"] == "failure":
                 commands.exec_failed(session, event, ms)
             else:
-                row = commands.command(session, event, ms)
-                name = row.get("process", _NONE).get("name")
-                if name in REQUESTS and "process" in row:
-                    self._requests.made(session, row["number"], name, event, ms)
-                if session.kind == "systemd-user" and "parent" not in row and "noise" not in row:
-                    self._asked_for(session, row, ms)
+                self._command(session, ToldStart(event), ms)
         elif message == "login":
             self._login(session, event, ms)
         elif message in CONVERSATION:
             conversation.said(session, event, ms)
         elif action != "end" or message != "syscall" or not commands.exited(session, event, ms):
             rows.happened(session, event, ms)
-        if session.is_full or ms - session.pending_since >= self._update_ms:
-            self._write(session)
+        self._filed(session, ms)
         if self._doors.done:
             self._give_doors()
+
+    def start(self, pieces: list[str]) -> None:
+        """Takes the usual start of a program in the core's pieces (`timelines.start`)."""
+        session_id = pieces[0]
+        if "-" not in session_id and pieces[14] == "{}":
+            session_id = self._ids.get((node_of(_NONE), session_id), "")
+        session = self.sessions.get(session_id)
+        if session is None:
+            self.push(whole_event(pieces))
+            return
+        ms = int(pieces[1])
+        if ms > self.now:
+            self.now = ms
+        self.changed.add(session_id)
+        self._command(session, PiecedStart(pieces), ms)
+        self._filed(session, ms)
+
+    def _command(self, session: Session, start: Start, ms: int) -> None:
+        row = commands.command(session, start, ms)
+        name = row.get("process", _NONE).get("name")
+        if name in REQUESTS and "process" in row:
+            self._links.made(session, row["number"], name, start.args(), ms)
+        if session.kind == "systemd-user" and "parent" not in row and "noise" not in row:
+            self._links.asked_for(session, row, ms)
+
+    def _filed(self, session: Session, ms: int) -> None:
+        """Writes what is due after a session has got another event."""
+        if session.is_full or ms - session.pending_since >= self._update_ms:
+            self._write(session)
 
     def lost(self, text: str, ms: int, count: int = 1, *, about: bool = False) -> None:
         """Records were lost at that time, or `about` then: a row in every session that is open."""
@@ -230,7 +254,7 @@ class Timelines:
         if "session" not in event["auditd"] and not session.joined:
             session.joined, session.kind, session.how = True, "container", "exec"
             session.user = acting(event)
-            self._linked(session, event, ms)
+            self._links.caused(session, event, ms)
         if event["auditd"]["message_type"] != "login":
             self._write(session, "session-opened")
         return session
@@ -271,7 +295,7 @@ class Timelines:
         self._from_where(session, row, event, ms)
         row["user"] = dict(session.user)
         session.failed_before = self._doors.failed_before(node, session.source.get("ip"), ms)
-        self._linked(session, event, ms)
+        self._links.caused(session, event, ms)
         self._write(session, "session-opened" if known is None else "session-updated")
 
     def _from_where(self, session: Session, row: Row, event: Event, ms: int) -> None:
@@ -299,7 +323,7 @@ class Timelines:
             self._doors.heard(node, event, ms)
         elif message == "syscall" and "source" in event and program(event).startswith("sshd"):
             self._doors.accepted(node, event, ms)
-        elif message in ("service_start", "service_stop") and self._service(event, ms):
+        elif message in ("service_start", "service_stop") and self._links.service(event, ms):
             pass
         else:
             if message in ("system_boot", "system_shutdown"):
@@ -307,50 +331,6 @@ class Timelines:
             self._unowned(inner["id"])
         if self._doors.done or self._doors.unowned:
             self._give_doors()
-
-    def _service(self, event: Event, ms: int) -> bool:
-        """A service that somebody's systemctl has just named: it is that session's, inferred."""
-        unit = str(event["auditd"].get("data", _NONE).get("unit"))
-        request = self._requests.of_service(unit, ms)
-        session = self.sessions.get(request.session) if request is not None else None
-        if request is None or session is None:
-            return False
-        session.happened(ms)
-        row = rows.happened(session, event, ms)
-        row["inferred"] = ["session", "parent"]
-        row["parent"] = request.row
-        self.changed.add(session.id)
-        return True
-
-    def _linked(self, session: Session, event: Event, ms: int) -> None:
-        """Whether a command in another session has caused this one, which the event opens."""
-        request = self._requests.behind(session, event, ms)
-        if request is None:
-            return
-        evidence = f"'{request.line}' at {time_text(request.ms)}"
-        session.started_by = {"id": request.session, "row": request.row, "evidence": evidence}
-        self._link(request, session, f"started session {session.id} ({session.kind})", ms)
-
-    def _link(self, request: Request, session: Session, text: str, ms: int) -> None:
-        """The row of the session that asked: what came of it in this one."""
-        if other := self.sessions.get(request.session):
-            row = other.add("link", ms, time_text(ms), None)
-            row["session"] = session.id
-            row["parent"] = request.row
-            row["text"] = text
-            row["inferred"] = ["session"]
-            self.changed.add(other.id)
-
-    def _asked_for(self, session: Session, row: Row, ms: int) -> None:
-        """Whether a command of somebody's manager was asked for by one in another session."""
-        args = row.get("process", _NONE).get("args")
-        request = self._requests.of_command(session, args, ms) if args else None
-        if request is None:
-            return
-        row["session"] = request.session
-        row["inferred"] = ["session"]
-        started = f"started '{' '.join(args)}' in session {session.id} ({session.kind})"
-        self._link(request, session, started, ms)
 
     def reboot(self, node: str, ms: int, *, inferred: bool = False) -> None:
         """The host has booted again: what was open on it has ended."""

@@ -14,7 +14,7 @@ use crate::json::Object;
 use crate::process::Entry;
 use crate::process::seen::Turn;
 use crate::system::System;
-use crate::timeline;
+use crate::timeline::{self, Piece};
 
 /// The version of ECS whose fields these are.
 const ECS_VERSION: &str = "8.17.0";
@@ -84,6 +84,7 @@ impl Renderer {
             aside: &mut self.aside,
         };
         let top = Object::open(pen.out);
+        let time_at = pen.out.len();
         top.name(pen.out, "@timestamp");
         pen.out.push(b'"');
         let clock = &mut self.clock;
@@ -91,6 +92,7 @@ impl Renderer {
             clock.write(out, event.stamp.seconds, event.stamp.millis)
         });
         pen.out.push(b'"');
+        pen.piece(Piece::Time, time_at);
         let ecs_at = pen.out.len();
         top.name(pen.out, "ecs");
         pen.out.extend_from_slice(b"{\"version\":\"");
@@ -98,11 +100,14 @@ impl Renderer {
         pen.out.extend_from_slice(b"\"}");
         pen.not_for_timelines(ecs_at);
         let original_at = meaning.write(&view, &mut pen, &top);
+        let host_at = pen.out.len();
         host::write(&view, &mut pen, &top, &self.host);
+        pen.piece(Piece::Host, host_at);
         let user_at = pen.out.len();
         pen.same(&top, Section::User, |pen| {
             user::write(&view, pen, &top, meaning.users())
         });
+        pen.piece(Piece::User, user_at);
         pen.same_users();
         if let Some(changes) = changes
             && pen.out.len() > user_at
@@ -163,6 +168,12 @@ impl Renderer {
             &beside,
         );
         let process = pen.out.get(process_at..process_end).unwrap_or_default();
+        let plain = cage.is_none() && joined.is_none() && changes.is_none() && whole;
+        self.begun.clear();
+        if plain && meaning.lead.is_some_and(|row| row.action == "executed") {
+            let prefix = &self.session_prefix;
+            timeline::write_start(&view, pen.aside, prefix, pen.out, &mut self.begun);
+        }
         let members = Members {
             whole,
             timeline: pen.in_session || joined.is_some() || timeline::needed(&view, process),

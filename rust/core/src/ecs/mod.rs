@@ -28,6 +28,9 @@ mod user;
 pub use host::Host;
 pub use line::OpenLine;
 
+pub(crate) use again::write_id;
+pub(crate) use process::session as session_number;
+
 use crate::action::Actions;
 use crate::assemble::Event;
 use crate::decode::argv::Arguments;
@@ -80,6 +83,8 @@ pub struct Renderer {
     timelines: bool,
     /// Of the line that was written last.
     aside: Aside,
+    /// The same event as timelines get the usual start of a program; empty for any other.
+    begun: Vec<u8>,
 }
 
 impl Renderer {
@@ -108,6 +113,7 @@ impl Renderer {
             marks: Marks::default(),
             timelines: false,
             aside: Aside::default(),
+            begun: Vec::new(),
         }
     }
 
@@ -126,9 +132,13 @@ impl Renderer {
     }
 
     /// Writes the line that was written last, and begins at `start` of `text`, as timelines need it: without what
-    /// they do not read.
+    /// they do not read, and the usual start of a program in pieces ([`timeline::write_start`](crate::timeline)).
     pub fn write_for_timelines(&self, text: &[u8], start: usize, out: &mut Vec<u8>) {
-        self.aside.write_rest(text, start, out);
+        if self.begun.is_empty() {
+            self.aside.write_rest(text, start, out);
+        } else {
+            out.extend_from_slice(&self.begun);
+        }
     }
 
     /// Writes `event` as a line at the end of `out`.
@@ -140,6 +150,7 @@ impl Renderer {
         out: &mut Vec<u8>,
     ) -> Written {
         self.aside.begin(false);
+        self.begun.clear();
         let generation = system.generation();
         let hash = Lines::hash(event).filter(|_| !self.original);
         if let Some(hash) = hash
@@ -181,6 +192,7 @@ impl Renderer {
         };
         let keep = self.original || !intact;
         if keep {
+            self.begun.clear();
             self.aside.clear(); // what follows `event.original` moves
             let before = out.len();
             original::write(&view, out, original_at);
@@ -193,6 +205,7 @@ impl Renderer {
             Answer::Nothing => None,
             Answer::Flow(flow) => Some(flow),
             Answer::Wait(wait) => {
+                self.begun.clear();
                 self.aside.clear();
                 let related = std::mem::take(&mut self.related);
                 let line = OpenLine::take(out, start, extra, related, timeline);

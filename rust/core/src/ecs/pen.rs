@@ -6,7 +6,7 @@ use crate::event::View;
 use crate::fields::Field;
 use crate::json::{self, Object};
 use crate::system::System;
-use crate::timeline::Aside;
+use crate::timeline::{Aside, Piece};
 
 /// Writes one event.
 pub struct Pen<'a> {
@@ -85,6 +85,11 @@ impl Pen<'_> {
     /// What was written from `start` on, members of one object, is nothing for timelines.
     pub fn not_for_timelines(&mut self, start: usize) {
         self.aside.add(start..self.out.len());
+    }
+
+    /// What was written from `start` on is one member, of which timelines get the value.
+    pub fn piece(&mut self, piece: Piece, start: usize) {
+        self.aside.keep(piece, start..self.out.len());
     }
 
     /// Writes a part of the event's stamp.

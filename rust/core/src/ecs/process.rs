@@ -9,6 +9,7 @@ use crate::json::{self, Object};
 use crate::process::program::{Program, whole_characters};
 use crate::process::{Entry, Session, seen};
 use crate::record::kind;
+use crate::timeline::Piece;
 
 /// `process.command_line` is for reading and searching; `process.args` has everything. In bytes.
 const LONGEST_COMMAND_LINE: usize = 32 << 10;
@@ -25,10 +26,16 @@ pub fn write(
     pen.same(&object, Section::Process, |pen| {
         pen.number(&object, "pid", view.of_actor(name::PID));
         if let Some(entry) = entry {
+            let start = pen.out.len();
             object.insert(pen.out, entry.program.identity());
+            pen.piece(Piece::Entity, start);
         }
         self::parent(view, pen, &object, entry);
-        for (member, number) in [("executable", name::EXE), ("name", name::COMM)] {
+        for (member, number, piece) in [
+            ("executable", name::EXE, Piece::Executable),
+            ("name", name::COMM, Piece::Name),
+        ] {
+            let start = pen.out.len();
             match (view.field(view.actor(), number), entry) {
                 (Some(field), _) => pen.decoded(&object, member, view, field),
                 (None, Some(entry)) if number == name::EXE => {
@@ -37,6 +44,7 @@ pub fn write(
                 (None, Some(entry)) => pen.text(&object, member, entry.program.name()),
                 (None, None) => {}
             }
+            pen.piece(piece, start);
         }
         let start = pen.out.len();
         if let Some(entry) = entry {
@@ -46,7 +54,9 @@ pub fn write(
         pen.not_for_timelines(start);
     });
     if !arguments.is_empty() {
+        let start = pen.out.len();
         pen.list(&object, "args", arguments.iter());
+        pen.piece(Piece::Args, start);
         let start = pen.out.len();
         object.name(pen.out, "args_count");
         json::number(pen.out, arguments.count.unwrap_or(arguments.len() as u64));
@@ -69,6 +79,7 @@ pub fn write(
         object.insert(pen.out, entry.program.title());
     }
     pen.not_for_timelines(title_at);
+    let directory_at = pen.out.len();
     if let Some(field) = view
         .first(kind::CWD)
         .and_then(|part| view.field(part, name::CWD))
@@ -79,6 +90,7 @@ pub fn write(
     } else if let Some(entry) = entry {
         object.insert(pen.out, entry.program.directory());
     }
+    pen.piece(Piece::Directory, directory_at);
     if view
         .call()
         .1
