@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from showdown import figures, fleet, latency, page, profile, publish, rounds, tables, written
-from showdown.contenders import Contender
+from showdown.contenders import UNIT_NICE, Contender
 from showdown.written import Delivered, Form
 
 from tsauditd.errors import TsauditdError
@@ -275,6 +275,11 @@ def test_a_fleet_costs_what_its_hosts_cost(result: Any) -> None:
     assert many.terabytes_a_day == pytest.approx(1000 * (one.terabytes_a_day or 0))
     assert many.most_events_a_second == one.most_events_a_second
     assert fleet.fleet(result["contenders"]["no audit"]) is None
+
+
+def test_ours_has_the_priority_of_its_unit() -> None:
+    unit = Path(__file__).parents[1] / "packaging/systemd/tsauditd.service"
+    assert f"Nice={UNIT_NICE}\n" in unit.read_text()
 
 
 def test_the_log_is_watched_through_a_rotation(tmp_path: Path) -> None:

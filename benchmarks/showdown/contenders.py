@@ -16,6 +16,9 @@ from showdown.written import AUDIT_LOG, AUDITBEAT, ECS, GO_AUDIT, LAUREL, Form
 SYSLOG_SOCKET = Path("/dev/log")
 """Where auditd's plugin sends: syslog(3) knows no other place."""
 
+UNIT_NICE = -4
+"""What our unit has as `Nice=`, and auditd, as Debian ships it, gives itself (priority_boost)."""
+
 OFF = "no audit"
 NOBODY = "audit, nobody listening"
 FLOOR = "floor"
@@ -152,11 +155,14 @@ def contenders(floor: Path) -> list[Contender]:
 
 
 def tsauditd(at: Path, outputs: str) -> list[str]:
-    """Ours with its defaults and these outputs, whatever this machine's own configuration says."""
+    """Ours with its defaults and these outputs, whatever this machine's own configuration says.
+
+    Started as its unit starts it.
+    """
     file = at / "tsauditd.toml"
     kernel = f"[kernel]\nbacklog_limit = {BACKLOG_LIMIT}\nreceive_buffer = {RECEIVE_BUFFER}\n"
     file.write_text(kernel + outputs, encoding="utf-8")
-    return [str(TSAUDITD), "run", "-c", str(file), "--rules", "none"]
+    return ["nice", "-n", str(UNIT_NICE), str(TSAUDITD), "run", "-c", str(file), "--rules", "none"]
 
 
 def _ours_to_files(at: Path) -> str:

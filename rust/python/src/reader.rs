@@ -43,7 +43,7 @@ const DENSE_PACKETS: usize = 4;
 /// In a flow, lines wait for so many bytes or milliseconds before Python is woken: what a batch costs hardly depends on
 /// what is in it, and what is large goes past the page cache.
 const FLOW_BATCH_BYTES: usize = 896 << 10;
-const FLOW_BATCH_MS: u64 = 80;
+const FLOW_BATCH_MS: u64 = 70;
 
 /// Under load, lines wait for this many bytes or milliseconds before Python is woken. Fewer wake it more often; of more
 /// the next to touch them finds less in the processor's cache (benchmarks/NOTES.md).

@@ -132,6 +132,9 @@ class FileOutput(Output):
 
     type: ClassVar[str] = "file"
 
+    queue_bytes: int = _between(32 << 20, 64 << 10, 1 << 30)
+    """Bytes that may wait while the disk is slow. Beyond, makers of events wait: more would be late by more."""
+
     when_full: str = _one_of("wait", "wait", "drop-newest", "drop-oldest")
     """`wait`: reading waits, as auditd does while it writes, and the kernel's own queue holds what comes."""
 
