@@ -6,6 +6,7 @@ use crate::ecs::changes::Changes;
 use crate::ecs::memo::{Acting, Memo, Place, Told};
 use crate::ecs::{Renderer, Written};
 use crate::event::View;
+use crate::fields::name;
 use crate::process::Table;
 use crate::process::seen::{Seen, Turn};
 use crate::record::kind;
@@ -115,6 +116,20 @@ impl Renderer {
         Some(self.lines.write(hash, event.stamp, &mut self.clock, out))
     }
 
+    /// Where that has its place which all processes share that do alike, and whether it is there; `None` where all of
+    /// who acted is known, or where it may not follow from that text.
+    pub(super) fn kin_place(&self, view: &View<'_>, generation: u64) -> Option<(Place, bool)> {
+        let opened = &self.opened;
+        let alone = opened.who.is_some() && !opened.known && !opened.repeated;
+        // What timelines do not read is known only of what is written now.
+        if !alone || self.aside.is_wanted() || opened.has_strays(view.event) {
+            return None;
+        }
+        let enriched = view.event.at(view.part(view.actor()).enriched);
+        let behind = view.event.at(opened.behind);
+        Some(self.kin.find(behind, enriched, generation))
+    }
+
     /// Takes in what the event shows of who acted.
     fn observe(&mut self, event: &Event, turn: Turn, system: &mut dyn System) -> Acting {
         if !self.context {
@@ -144,6 +159,36 @@ fn holds(processes: &Table, acting: Acting, event: &Event, system: &dyn System) 
         .is_none_or(|seat| processes.holds(seat, event.key.node, event.stamp.seconds, system))
 }
 
+/// The fields by which kin are kin.
+const SHARED: [u8; 13] = [
+    name::AUID,
+    name::UID,
+    name::GID,
+    name::EUID,
+    name::SUID,
+    name::FSUID,
+    name::EGID,
+    name::SGID,
+    name::FSGID,
+    name::TTY,
+    name::SES,
+    name::COMM,
+    name::EXE,
+];
+
+/// Keeps what was written of who acted for the next process of which the same is said behind its pids, unless a field is
+/// missing there: other records would be asked for it.
+pub(super) fn keep_kin(kin: &mut Memo, place: Place, told: Told, view: &View<'_>, generation: u64) {
+    if SHARED
+        .iter()
+        .all(|number| view.field(view.actor(), *number).is_some())
+    {
+        let enriched = view.event.at(view.part(view.actor()).enriched);
+        let behind = view.event.at(view.opened.behind);
+        kin.put(place, told, behind, enriched, generation);
+    }
+}
+
 /// Keeps what was written of who acted for the next event of the same, unless its SYSCALL has a name twice.
 pub(super) fn keep(
     people: &mut Memo,
@@ -159,4 +204,61 @@ pub(super) fn keep(
     told.acting = acting;
     let enriched = view.event.at(view.part(view.actor()).enriched);
     people.put(place, told, view.event.at(who), enriched, generation);
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Engine, Nobody, Settings};
+
+    /// What processes say that do alike, and what may not be taken for it: another id, and damage before and behind it.
+    const RECORDS: [(&str, &str); 7] = [
+        ("ppid=7 pid=11", ""),
+        ("ppid=7 pid=12", ""),
+        ("ppid=7x pid=13", ""),
+        ("uid=5 ppid=7 pid=14", ""),
+        ("ppid=7 stray pid=15", ""),
+        ("ppid=7 pid=16", " tty=pts1"),
+        ("ppid=7 pid=17", ""),
+    ];
+
+    fn event(serial: usize, pids: &str, beside: &str, ids: &str) -> String {
+        format!(
+            "type=SYSCALL msg=audit(1.000:{serial}): arch=c000003e syscall=59 success=yes exit=0 a0=1 a1=2 a2=3 a3=4 \
+             items=0 {pids} {ids} comm=\"a\" exe=\"/usr/bin/a\" key=\"k\"\n\
+             type=CWD msg=audit(1.000:{serial}): cwd=\"/\"{beside}\n\
+             type=PROCTITLE msg=audit(1.000:{serial}): proctitle=\"a\"\n"
+        )
+    }
+
+    fn engine() -> Engine {
+        let settings = Settings {
+            log: true,
+            ..Settings::default()
+        };
+        Engine::new(settings, Box::new(Nobody))
+    }
+
+    #[test]
+    fn processes_that_do_alike_are_told_as_if_each_were_the_first() {
+        let ids = |uid: u32| {
+            format!(
+                "auid=1 uid={uid} gid=0 euid=0 suid=0 fsuid=0 egid=0 sgid=0 fsgid=0 tty=(none) ses=1"
+            )
+        };
+        let mut together = engine();
+        for (serial, (pids, beside)) in RECORDS.iter().enumerate() {
+            let text = event(serial, pids, beside, &ids(u32::from(serial % 4 == 3)));
+            let mut alone = engine();
+            alone.line_bytes(text.as_bytes());
+            alone.flush();
+            together.output().clear();
+            together.line_bytes(text.as_bytes());
+            together.flush();
+            assert_eq!(
+                String::from_utf8_lossy(together.output()),
+                String::from_utf8_lossy(alone.output()),
+                "{pids} {beside}"
+            );
+        }
+    }
 }

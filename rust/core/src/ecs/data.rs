@@ -99,8 +99,15 @@ fn others<'v>(view: &'v View<'_>, actor: usize) -> impl Iterator<Item = (usize, 
 }
 
 impl Data {
-    /// Gathers what `auditd.data` will hold. Returns whether what follows from who acted is as it always is.
-    pub fn gather(&mut self, view: &View<'_>, users: Users, system: &mut dyn System) -> bool {
+    /// Gathers what `auditd.data` will hold. `shared`: what follows from the text that kin share is there already.
+    /// Returns whether what follows from who acted is as it always is.
+    pub fn gather(
+        &mut self,
+        view: &View<'_>,
+        users: Users,
+        shared: bool,
+        system: &mut dyn System,
+    ) -> bool {
         let mut usual = true;
         self.data.clear();
         self.readings.clear();
@@ -118,7 +125,15 @@ impl Data {
         let alone = !view.opened.repeated
             && !others(view, actor)
                 .any(|(place, _)| view.opened.fields(place).iter().any(is_of_who));
+        let mut known_from = if shared && alone {
+            view.opened.behind.start
+        } else {
+            u32::MAX
+        };
         for field in view.opened.fields(actor) {
+            if field.value.start >= known_from {
+                continue;
+            }
             let hot = view.syscall() == Some(actor)
                 && matches!(
                     field.name,
@@ -136,7 +151,9 @@ impl Data {
                 self.rest
                     .add(view.label(field), view.value(field), field.plain);
             } else {
-                usual &= !of_who;
+                if of_who {
+                    (usual, known_from) = (false, u32::MAX);
+                }
                 self.add(view, actor, field, system);
             }
         }

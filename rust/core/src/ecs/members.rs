@@ -69,6 +69,12 @@ impl Renderer {
             Some(place) => self.people.told(place).map_or(Recall::Not, Recall::Known),
             None => Recall::Not,
         };
+        let kin_place = self.kin_place(&view, generation);
+        let kin = match kin_place {
+            Some((place, true)) => self.kin.told(place).map_or(Recall::Not, Recall::Known),
+            Some((place, false)) => Recall::Learning(Box::new(self.kin.take(place))),
+            None => Recall::Not,
+        };
         self.related.clear();
         self.marks.clear();
         let mut pen = Pen {
@@ -79,6 +85,7 @@ impl Renderer {
             intact: true,
             in_session: false,
             recall,
+            kin,
             memo: &mut self.memo,
             marks: &mut self.marks,
             aside: &mut self.aside,
@@ -140,8 +147,9 @@ impl Renderer {
         top.name(pen.out, "service");
         pen.out.extend_from_slice(b"{\"type\":\"auditd\"}");
         pen.not_for_timelines(tags_at);
-        if !self.data.gather(&view, meaning.users(), pen.system) {
-            pen.recall = Recall::Not;
+        let shared = matches!(pen.kin, Recall::Known(_));
+        if !self.data.gather(&view, meaning.users(), shared, pen.system) {
+            (pen.recall, pen.kin) = (Recall::Not, Recall::Not);
         }
         auditd::write(
             &view,
@@ -188,8 +196,13 @@ impl Renderer {
                 && *turn == Turn::Nothing
                 && meaning.lead.is_none_or(|row| row.object != Kind::Socket),
         };
-        if let (Recall::Learning(told), true, Some(place)) = (pen.recall, pen.intact, place) {
-            acting::keep(&mut self.people, place, *told, *acting, &view, generation);
+        let intact = pen.intact;
+        let (own, kin) = (pen.recall.learnt(), pen.kin.learnt());
+        if let (Some(told), true, Some(place)) = (own, intact, place) {
+            acting::keep(&mut self.people, place, told, *acting, &view, generation);
+        }
+        if let (Some(told), true, Some((place, _))) = (kin, intact, kin_place) {
+            acting::keep_kin(&mut self.kin, place, told, &view, generation);
         }
         members
     }

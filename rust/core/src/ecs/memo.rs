@@ -37,6 +37,17 @@ pub enum Section {
     SessionId,
 }
 
+impl Section {
+    /// Whether it is the same for all processes with the same ids, terminal, log-in and program.
+    #[must_use]
+    pub fn is_shared(self) -> bool {
+        matches!(
+            self,
+            Self::User | Self::Tags | Self::Session | Self::Data | Self::Actor | Self::How
+        )
+    }
+}
+
 /// The number of sections.
 const SECTIONS: usize = 11;
 

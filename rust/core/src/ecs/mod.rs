@@ -73,6 +73,8 @@ pub struct Renderer {
     session_prefix: Vec<u8>,
     /// By who acted, and by other texts.
     people: memo::Memo,
+    /// By what processes that do alike share of that.
+    kin: memo::Memo,
     memo: memo::Memo,
     processes: Table,
     texts: [Vec<u8>; 3],
@@ -108,6 +110,7 @@ impl Renderer {
             related: pen::Related::default(),
             scratch: Vec::new(),
             people: memo::Memo::default(),
+            kin: memo::Memo::default(),
             memo: memo::Memo::default(),
             lines: Lines::default(),
             marks: Marks::default(),
@@ -122,6 +125,7 @@ impl Renderer {
         self.original = original;
         self.max_argument_bytes = max_argument_bytes;
         self.people = memo::Memo::default();
+        self.kin = memo::Memo::default();
         self.memo = memo::Memo::default();
         self.lines = Lines::default();
     }

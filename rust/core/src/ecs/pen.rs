@@ -24,6 +24,8 @@ pub struct Pen<'a> {
     pub in_session: bool,
     /// What stays the same from event to event of a process.
     pub recall: Recall<'a>,
+    /// Of that, what is the same for all processes that do alike.
+    pub kin: Recall<'a>,
     /// What other texts that come again were written as.
     pub memo: &'a mut Memo,
     /// Where the event's stamp was written.
@@ -42,6 +44,16 @@ pub enum Recall<'a> {
     Not,
 }
 
+impl Recall<'_> {
+    /// What was written, to be kept.
+    pub fn learnt(self) -> Option<Told> {
+        match self {
+            Self::Learning(told) => Some(*told),
+            Self::Known(_) | Self::Not => None,
+        }
+    }
+}
+
 impl Pen<'_> {
     /// Writes a part of the line that stays the same: as it was written before, or by `write`.
     pub fn same(&mut self, object: &Object, section: Section, write: impl FnOnce(&mut Self)) {
@@ -50,9 +62,22 @@ impl Pen<'_> {
             return;
         }
         let start = self.out.len();
-        write(self);
+        let shared = section.is_shared();
+        if let Recall::Known(told) = self.kin
+            && shared
+        {
+            object.insert(self.out, told.section(section));
+        } else {
+            write(self);
+        }
+        let written = self.out.get(start..).unwrap_or_default();
+        if let Recall::Learning(told) = &mut self.kin
+            && shared
+        {
+            told.keep(section, written);
+        }
         if let Recall::Learning(told) = &mut self.recall {
-            told.keep(section, self.out.get(start..).unwrap_or_default());
+            told.keep(section, written);
         }
     }
 
@@ -101,15 +126,17 @@ impl Pen<'_> {
 
     /// Gathers the users' names that belong to [`Section::User`], which was written just now.
     pub fn same_users(&mut self) {
-        match &mut self.recall {
-            Recall::Known(told) => told
-                .users
-                .iter()
-                .for_each(|user| self.related.users.add(user)),
-            Recall::Learning(told) => {
-                told.users = self.related.users.iter().map(<[u8]>::to_vec).collect()
+        for recall in [&mut self.kin, &mut self.recall] {
+            match recall {
+                Recall::Known(told) => {
+                    let users = told.users.iter();
+                    users.for_each(|user| self.related.users.add(user));
+                }
+                Recall::Learning(told) => {
+                    told.users = self.related.users.iter().map(<[u8]>::to_vec).collect()
+                }
+                Recall::Not => {}
             }
-            Recall::Not => {}
         }
     }
 

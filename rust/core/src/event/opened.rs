@@ -19,6 +19,8 @@ pub struct Opened {
     /// The names that an ENRICHED log adds to a part, looked at when one is asked for.
     pub(super) tail: RefCell<Tail>,
     paths: Known,
+    /// Texts behind pids.
+    kin: Known,
     /// The fields of the part that tells who acted, by the number of their name; 0 is none.
     pub(super) actor_fields: [u16; name::COUNT],
     /// The part that gives the event its type, the part that tells who acted, and the SYSCALL.
@@ -36,6 +38,8 @@ pub struct Opened {
     pub who: Option<Span>,
     /// That text was known, and its fields were not looked at.
     pub known: bool,
+    /// What of it is behind the pids: the same for all processes that do alike.
+    pub behind: Span,
 }
 
 /// The fields behind one part's mark, of the part that was asked for last.
@@ -52,6 +56,7 @@ impl Default for Opened {
             ranges: Vec::new(),
             tail: RefCell::default(),
             paths: Known::default(),
+            kin: Known::default(),
             actor_fields: [0; name::COUNT],
             lead: 0,
             actor: 0,
@@ -62,6 +67,7 @@ impl Default for Opened {
             repeated: false,
             who: None,
             known: false,
+            behind: Span::default(),
         }
     }
 }
@@ -80,6 +86,12 @@ fn is_simple(kind: u16) -> bool {
     )
 }
 
+/// Records of programs, to which the kernel writes who sent them before the message (`audit_log_user_recv_msg`,
+/// kernel/audit.c): what they say comes again, from another process.
+fn is_message(kind: u16) -> bool {
+    matches!(kind, 1100..=1199 | 2100..=2999)
+}
+
 impl Opened {
     /// Splits every record of `event` into its fields.
     ///
@@ -95,7 +107,7 @@ impl Opened {
     }
 
     /// Whether a record beside SYSCALL has more than the one field that is its own.
-    fn has_strays(&self, event: &Event) -> bool {
+    pub fn has_strays(&self, event: &Event) -> bool {
         event.parts.iter().enumerate().any(|(place, part)| {
             let own = match part.kind {
                 kind::CWD => name::CWD,
@@ -138,7 +150,12 @@ impl Opened {
                     && is_distinct(head);
                 self.known = usual && is_known(event.at(who), event.at(part.enriched));
                 if !self.known {
-                    scan::scan(&event.bytes, who, &mut self.fields);
+                    let at = scan::scan_until(&event.bytes, who, name::AUID, &mut self.fields);
+                    self.behind = Span {
+                        start: at,
+                        end: who.end,
+                    };
+                    self.kin.scan(&event.bytes, self.behind, &mut self.fields);
                 }
                 let all = self.fields.get(start as usize..).unwrap_or_default();
                 // What the kernel does not write is not worth the care that two of a name would take.
@@ -146,6 +163,14 @@ impl Opened {
                     (usual && all.iter().all(|field| field.name != name::OTHER)).then_some(who);
             } else if part.kind == kind::PATH {
                 self.paths.scan(&event.bytes, part.body, &mut self.fields);
+            } else if is_message(part.kind) && event.at(part.body).starts_with(b"pid=") {
+                let body = part.body;
+                let at = scan::scan_until(&event.bytes, body, name::MSG, &mut self.fields);
+                let said = Span {
+                    start: at,
+                    end: body.end,
+                };
+                self.kin.scan(&event.bytes, said, &mut self.fields);
             } else if part.kind != kind::EXECVE {
                 scan::scan(&event.bytes, part.body, &mut self.fields);
             }
