@@ -17,11 +17,14 @@ impl Reader {
     /// Hands the finished lines over and publishes the engine's counters. Waits, without reading, while the outbox
     /// is full.
     pub fn deliver(&mut self, now: u64) {
-        self.delivered_ms = now;
         self.publish();
         let raw = self.engine.raw();
+        let something = !raw.is_empty();
         let mut room = raw.is_empty() || self.shared.raw.put(raw, &mut Vec::new());
         let (output, timeline) = self.engine.batch();
+        if something || !output.is_empty() {
+            self.delivered_ms = now; // an event of which a part has come is not late for it
+        }
         if !output.is_empty() {
             self.shared
                 .counters
