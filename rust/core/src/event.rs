@@ -225,13 +225,7 @@ pub fn is_unset(value: &[u8]) -> bool {
 /// Hexadecimal text, without 0x, as a number.
 #[must_use]
 pub fn hex_number(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || text.len() > 16 {
-        return None;
-    }
-    text.iter().try_fold(0u64, |value, byte| {
-        let digit = char::from(*byte).to_digit(16)?;
-        Some(value << 4 | u64::from(digit))
-    })
+    hex::number(text)
 }
 
 /// The text of a value that the kernel or libaudit may have encoded: in quotes it is itself, in hex it is decoded

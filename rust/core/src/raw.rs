@@ -8,7 +8,7 @@ use crate::assembled::Span;
 use crate::decode::address::{write_decimal, write_ipv4, write_ipv6};
 use crate::decode::hex;
 use crate::decode::sockaddr::{SocketAddress, family_name};
-use crate::decode::value::{Owner, owner};
+use crate::decode::value::{Owner, owner, reading};
 use crate::fields::{Field, name};
 use crate::record::{decimal, kind};
 use crate::scan::scan;
@@ -143,7 +143,7 @@ impl RawLog {
                 }
                 // Of a name space: auditd does not look them up.
                 _ if matches!(label, b"cap_frootid" | b"frootid") => continue,
-                _ => match owner(record, label) {
+                _ => match owner(reading(record, label), record) {
                     Some(kind) => named(&mut self.scratch, kind, value, system),
                     None => continue,
                 },

@@ -61,6 +61,21 @@ pub fn unhex(src: &[u8], out: &mut Vec<u8>) -> bool {
     good
 }
 
+/// The number that one to sixteen hexadecimal digits of either case spell; `None` for any other text.
+#[must_use]
+pub fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 16 {
+        return None;
+    }
+    let mut seen = 0;
+    let number = digits.iter().fold(0u64, |number, digit| {
+        let digit = DIGITS[usize::from(*digit)];
+        seen |= digit;
+        number << 4 | u64::from(digit & 0x0f)
+    });
+    (seen < NO_DIGIT).then_some(number)
+}
+
 /// As [`unhex`], by the rule of untrusted text: at least one byte, in capitals, as its encoders write.
 ///
 /// So an account that a program wrote bare as `beef` stays one.

@@ -187,10 +187,10 @@ pub enum Owner {
     Group,
 }
 
-/// Whether `field` holds the id of a user or of a group, for those who look up names.
+/// Whether a field of that reading holds the id of a user or of a group, for those who look up names.
 #[must_use]
-pub fn owner(record_type: u16, field: &[u8]) -> Option<Owner> {
-    match reading(record_type, field) {
+pub fn owner(reading: Reading, record_type: u16) -> Option<Owner> {
+    match reading {
         Reading::User => Some(Owner::User),
         Reading::Group => Some(Owner::Group),
         Reading::UserOrGroup => Some(match record_type {
@@ -254,18 +254,27 @@ mod tests {
 
     #[test]
     fn tells_users_from_groups() {
-        assert_eq!(owner(SYSCALL, b"auid"), Some(Owner::User));
-        assert_eq!(owner(SYSCALL, b"egid"), Some(Owner::Group));
-        assert_eq!(owner(USER_LOGIN, b"id"), Some(Owner::User));
-        assert_eq!(owner(ADD_GROUP, b"id"), Some(Owner::Group));
-        assert_eq!(owner(SYSCALL, b"pid"), None);
+        assert_eq!(owner(reading(SYSCALL, b"auid"), SYSCALL), Some(Owner::User));
+        assert_eq!(
+            owner(reading(SYSCALL, b"egid"), SYSCALL),
+            Some(Owner::Group)
+        );
+        assert_eq!(
+            owner(reading(USER_LOGIN, b"id"), USER_LOGIN),
+            Some(Owner::User)
+        );
+        assert_eq!(
+            owner(reading(ADD_GROUP, b"id"), ADD_GROUP),
+            Some(Owner::Group)
+        );
+        assert_eq!(owner(reading(SYSCALL, b"pid"), SYSCALL), None);
     }
 
     proptest! {
         #[test]
         fn takes_any_name(record: u16, field: Vec<u8>) {
             let _ = is_escaped(record, &field);
-            let _ = owner(record, &field);
+            let _ = owner(reading(record, &field), record);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Spellings are those of `ausearch -i` wherever those are right, so that one vocabulary serves both.
 
 use super::address::write_decimal;
-use super::hex::{unescape, unhex};
+use super::hex::{self, unescape, unhex};
 use super::keystrokes;
 use super::mode;
 use super::readings;
@@ -34,8 +34,13 @@ pub fn read(
     context: &Context,
     out: &mut Vec<u8>,
 ) -> bool {
+    read_as(readings::reading(record_type, field), value, context, out)
+}
+
+/// As [`read`], for a field whose reading is known.
+pub fn read_as(reading: Reading, value: &[u8], context: &Context, out: &mut Vec<u8>) -> bool {
     let start = out.len();
-    let read = match readings::reading(record_type, field) {
+    let read = match reading {
         Reading::Raw => None,
         Reading::Escaped | Reading::Proctitle | Reading::Keystrokes if value.is_empty() => None,
         Reading::Escaped => decoded(value, out),
@@ -117,14 +122,7 @@ fn choice<const N: usize>(value: &[u8], words: [&'static str; N]) -> Option<&'st
 
 /// Hexadecimal with or without `0x`, as the kernel's `%lx`, `%x` and `%#x` write it.
 pub(super) fn hexadecimal(value: &[u8]) -> Option<u64> {
-    let digits = value.strip_prefix(b"0x").unwrap_or(value);
-    if digits.is_empty() || digits.len() > 16 {
-        return None;
-    }
-    digits.iter().try_fold(0u64, |number, digit| {
-        let digit = char::from(*digit).to_digit(16)?;
-        Some(number << 4 | u64::from(digit))
-    })
+    hex::number(value.strip_prefix(b"0x").unwrap_or(value))
 }
 
 /// Text of the untrusted kind; what is absent or bare says all by itself.

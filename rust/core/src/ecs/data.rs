@@ -247,11 +247,11 @@ impl Data {
     /// Adds a field as it stands, decoded if it is encoded text, and its reading if it has one: a name for an id.
     fn add(&mut self, view: &View<'_>, part: usize, field: &Field, system: &mut dyn System) {
         let label = view.label(field);
-        let lowered = label
-            .iter()
-            .any(u8::is_ascii_uppercase)
+        let usual = !matches!(field.name, name::OTHER | name::ARGC);
+        let lowered = (!usual && label.iter().any(u8::is_ascii_uppercase))
             .then(|| label.to_ascii_lowercase());
         let label = match lowered.as_deref().unwrap_or(label) {
+            label if usual => label,
             // Names that the members made of SOCKADDR and EXECVE have.
             b"socket" => b"socket_".as_slice(),
             b"argc" => b"argc_",
@@ -282,7 +282,7 @@ impl Data {
         let context = value::Context {
             arch: view.call().0,
         };
-        let read = |out: &mut Vec<u8>| value::read(record, label, raw, &context, out);
+        let read = |out: &mut Vec<u8>| value::read_as(reading, raw, &context, out);
         let known = match reading {
             _ if field.quoted => false,
             Reading::Capabilities => self.sets.read(raw, &mut self.text, read),
@@ -304,7 +304,7 @@ impl Data {
         }
         if read {
             self.readings.add(label, &self.text, plain);
-        } else if let Some(owner) = value::owner(record, label) {
+        } else if let Some(owner) = value::owner(reading, record) {
             let known = known_name(view, system, part, label, raw, owner);
             if let Some(name) = known {
                 self.readings.add(label, name, false);
