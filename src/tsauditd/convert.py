@@ -98,15 +98,20 @@ class _Conversion:
             self._sessions.events(self._decoder)
 
     def _read(self, log: LogReader, progress: "_Progress") -> None:
+        wanted = True
         try:
             for chunk in log.chunks():
                 self._give(self._decoder.read(chunk))
                 self._report.unreadable(log.name, self._decoder.unreadable())
                 progress.show(log)
+        except BrokenPipeError:
+            wanted = False  # nobody reads on, and half a line is no fault of the log's
+            raise
         finally:
             # A damaged log, too, ends here: what was read of it counts.
-            self._give(self._decoder.end_file())
-            self._report.unreadable(log.name, self._decoder.unreadable())
+            if wanted:
+                self._give(self._decoder.end_file())
+                self._report.unreadable(log.name, self._decoder.unreadable())
             progress.done(log)
 
 
