@@ -72,8 +72,8 @@ def reader(name: str, *, sessions: bool) -> Reader:
 def main() -> int:
     """Runs the benchmark; 0 done, 1 something failed or was not delivered, 4 not root, 130 interrupted."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--commands", type=int, default=3_000, help="commands in a run (default 3000)")
-    parser.add_argument("--rounds", type=int, default=20, help="pairs of runs of each storm (default 20)")
+    parser.add_argument("--commands", type=int, default=8_000, help="commands in a run (default 8000)")
+    parser.add_argument("--rounds", type=int, default=10, help="pairs of runs of each storm (default 10)")
     parser.add_argument("--storm", choices=STORMS, help="this one alone")
     parser.add_argument(
         "--dir", default="/var/tmp", help="where the output goes, on a disk (default /var/tmp)"

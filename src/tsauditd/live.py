@@ -50,8 +50,9 @@ class LiveSessions:
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._alive = alive
-        self._objects: list[dict[str, Any]] = []
-        self._timelines = Timelines(self._objects.append)
+        self._objects: list[bytes] = []
+        # At once, while the rows are still at hand and before more take memory.
+        self._timelines = Timelines(lambda document: self._objects.append(orjson.dumps(document)))
 
     def begin(self, boot_id: str | None, written: Iterable[Path]) -> None:
         """Takes up the sessions that the last run has left open. `written`: the files that objects went to."""
@@ -77,7 +78,7 @@ class LiveSessions:
                 row["duration"] = max(now - session.last, 0) * 1_000_000
                 row["text"] = "the daemon was not running"
                 session.last = max(session.last, now)
-        self._give([orjson.dumps(one) for one in self._objects])
+        self._give(self._objects)
         self._objects.clear()
         self._timelines.changed.clear()
         self._restart()
@@ -107,14 +108,14 @@ class LiveSessions:
 
     def take(self) -> None:
         """Works on what waits."""
-        lines = b"".join(self._waiting + self._fresh)
-        if not lines:
+        waiting = self._waiting + self._fresh
+        if not waiting:
             return
         self._waiting.clear()
         self._fresh.clear()
         self._waiting_bytes = 0
         with uncollected():
-            push_lines(self._timelines, lines)
+            push_lines(self._timelines, b"".join(waiting))
             self._settle()
 
     def lost(self, text: str, count: int) -> None:
@@ -156,7 +157,7 @@ class LiveSessions:
         changed = self._timelines.changed
         if not changed and not self._objects:
             return
-        objects = [orjson.dumps(one) for one in self._objects]
+        objects = self._objects.copy()
         self._objects.clear()
         if self._journal is not None:
             opened = self._timelines.sessions

@@ -97,18 +97,24 @@ def command(session: Session, start: Start, ms: int) -> Row:
                 session.count("noise")
             session.remember(pid, Process(folded["number"], user_id, noise=parent.noise, folded=True))
             return folded
-    kind = "escalation" if escalates or (start.real is not None and user_id != start.real) else "command"
-    row = _begun(session, start, ms, kind, searched)
+    escalation = escalates or (user_id != start.real and start.real is not None)
+    kind = "escalation" if escalation else "command"
+    if searched is None:
+        row = session.add(kind, ms, start.stamp, start.event_id)
+        if escalation:
+            session.count("commands")
+    else:
+        row = _found(session, searched, kind, ms, start)
     _fill(session, row, start)
     args: list[str] = row["process"].get("args") or []
-    if kind == "escalation":
+    if escalation:
         row["action"] = name
         effective, row["user"] = row["user"], session.named(start.real_user())
         if not escalates:
             row["user"] = {**row["user"], "effective": effective}
     if parent is not None:
         row["parent"] = parent.row
-    if starter is not None and starter.escalates and kind == "command" and name not in HELPERS:
+    if starter is not None and starter.escalates and not escalation and name not in HELPERS:
         _became(session, starter, row["user"], ms)
     shell = name in SHELLS and _takes_commands(args)
     noise = (
@@ -121,7 +127,7 @@ def command(session: Session, start: Start, ms: int) -> Row:
             session.count("noise")
         row["noise"] = noise
     else:
-        if kind == "command":
+        if not escalation:
             session.became(row["user"])
         elif not escalates:
             session.became(row["user"]["effective"])
@@ -146,23 +152,11 @@ def command(session: Session, start: Start, ms: int) -> Row:
     return row
 
 
-def _begun(session: Session, start: Start, ms: int, kind: str, searched: Row | None) -> Row:
-    """The row of a program that was started: a new one, or that of the search for it."""
-    if searched is not None:
-        return _found(session, searched, kind, ms, start)
-    if kind == "escalation":
-        session.count("commands")
-    return session.add(kind, ms, start.stamp, start.event_id)
-
-
 def _fill(session: Session, row: Row, start: Start) -> None:
     """What a row says of any program: its process, as whom, in which container, at which terminal."""
     row["process"] = start.process()
     row["user"] = session.named(start.user())
-    if (box := start.container()) is not None:
-        row["container"] = box
-    if start.is_incomplete():
-        row["incomplete"] = True
+    start.add_unusual(row)
     if session.terminal is None or not session.started:
         terminal = start.terminal()
         if terminal is not None or start.uid != "0":

@@ -127,6 +127,8 @@ class Session:
     searches: dict[int, int] = field(default_factory=dict)
     """The rows of processes that look for a program along PATH."""
     folds: dict[tuple[Any, ...], dict[str, list[int]]] = field(default_factory=dict)
+    latest: dict[str, str] | None = None
+    """As whom it acted last: the same object says nothing new."""
 
     def happened(self, ms: int) -> None:
         """Takes the time of an event: the time since the one before was active, or a gap, which becomes a row."""
@@ -149,7 +151,7 @@ class Session:
             "number": number,
             "kind": kind,
             "@timestamp": stamp,
-            "offset": max(ms - self.start, 0) * 1_000_000,
+            "offset": (ms - self.start) * 1_000_000 if ms > self.start else 0,
         }
         self.pending[number] = row
         self.touched.add(number)
@@ -158,7 +160,8 @@ class Session:
             self.events += 1
             self.pending_events += 1
         if name := COUNTED.get(kind):
-            self.counts[name] = self.counts.get(name, 0) + 1
+            counts = self.counts
+            counts[name] = counts.get(name, 0) + 1
         if kind in NOTABLE:
             self.note(number)
         return row
@@ -188,6 +191,9 @@ class Session:
 
     def became(self, user: dict[str, str]) -> None:
         """Adds to the users that the session acted as."""
+        if user is self.latest:
+            return
+        self.latest = user
         user_id, name = user.get("id"), user.get("name")
         if name == "root" and user_id is None:
             self.names.setdefault("0", name)
@@ -244,17 +250,13 @@ class Session:
             found = self.folds[key] = {}
         return found
 
-    @property
-    def is_full(self) -> bool:
-        """Whether so much waits that it is to be written now."""
-        return len(self.pending) >= ROWS_WAITING or self.pending_events >= EVENTS_WAITING
-
     def write(self, action: str, now: int, end: dict[str, Any] | None = None) -> dict[str, Any]:
         """The next object, with the rows since the one before, which are then let go."""
         rows = list(self.pending.values())
         for row in rows:
-            if (args := row.get("process", {}).get("args")) and "command_line" not in row["process"]:
-                row["process"]["command_line"] = " ".join(args)
+            process = row.get("process")
+            if process is not None and "command_line" not in process and (args := process.get("args")):
+                process["command_line"] = " ".join(args)
         self.pending = {}
         self.pending_events = 0
         self.touched.clear()

@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from tsauditd.timelines.facts import Event, container_of, identity, terminal_named, terminal_of
+from tsauditd.timelines.facts import Event, Row, container_of, identity, terminal_named, terminal_of
 
 _NONE: dict[str, Any] = {}
 _PARENT = frozenset({"pid"})
@@ -46,11 +46,8 @@ class Start(Protocol):
     def terminal(self) -> str | None:
         """On which terminal."""
 
-    def container(self) -> dict[str, Any] | None:
-        """In which container, if in any."""
-
-    def is_incomplete(self) -> bool:
-        """Whether something of the event was lost."""
+    def add_unusual(self, row: Row) -> None:
+        """Adds the container, if it is in one, and whether something of the event was lost."""
 
 
 class ToldStart:
@@ -98,13 +95,12 @@ class ToldStart:
         """By the record."""
         return terminal_of(self._event)
 
-    def container(self) -> dict[str, Any] | None:
-        """By the event."""
-        return container_of(self._event) if "container" in self._event else None
-
-    def is_incomplete(self) -> bool:
+    def add_unusual(self, row: Row) -> None:
         """As the event says."""
-        return "incomplete" in self._event.get("tsauditd", _NONE)
+        if "container" in self._event:
+            row["container"] = container_of(self._event)
+        if "incomplete" in self._event.get("tsauditd", _NONE):
+            row["incomplete"] = True
 
 
 class PiecedStart:
@@ -160,13 +156,8 @@ class PiecedStart:
         """By the record."""
         return terminal_named(self._pieces[12])
 
-    def container(self) -> dict[str, Any] | None:
-        """In none, or it is no usual start."""
-        return None
-
-    def is_incomplete(self) -> bool:
-        """Never."""
-        return False
+    def add_unusual(self, row: Row) -> None:
+        """Nothing, or it is no usual start."""
 
 
 def is_start(line: bytes) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 from tsauditd.timelines.commands import process_of_row
 from tsauditd.timelines.session import Process, Session
 
-_APART = frozenset({"pending", "touched", "processes", "folds", "searches"})
+_APART = frozenset({"pending", "touched", "processes", "folds", "searches", "latest"})
 _KEPT = [field.name for field in fields(Session) if field.name not in _APART]
 
 

@@ -19,7 +19,7 @@ from tsauditd.timelines.facts import (
 from tsauditd.timelines.links import Links
 from tsauditd.timelines.logins import Doors
 from tsauditd.timelines.names import CONVERSATION, KINDS, LOGIN_FAILURES, PRELUDES, REQUESTS
-from tsauditd.timelines.session import Names, Session
+from tsauditd.timelines.session import EVENTS_WAITING, ROWS_WAITING, Names, Session
 from tsauditd.timelines.start import PiecedStart, Start, ToldStart, whole_event
 
 UPDATE_MS = 10_000
@@ -111,17 +111,16 @@ class Timelines:
 
     def start(self, pieces: list[str]) -> None:
         """Takes the usual start of a program in the core's pieces (`timelines.start`)."""
-        session_id = pieces[0]
-        if "-" not in session_id and pieces[14] == "{}":
-            session_id = self._ids.get((node_of(_NONE), session_id), "")
-        session = self.sessions.get(session_id)
+        session = self.sessions.get(pieces[0])
+        if session is None and pieces[14] == "{}":  # of a log, which has numbers alone
+            session = self.sessions.get(self._ids.get((node_of(_NONE), pieces[0]), ""))
         if session is None:
             self.push(whole_event(pieces))
             return
         ms = int(pieces[1])
         if ms > self.now:
             self.now = ms
-        self.changed.add(session_id)
+        self.changed.add(session.id)
         self._command(session, PiecedStart(pieces), ms)
         self._filed(session, ms)
 
@@ -135,7 +134,11 @@ class Timelines:
 
     def _filed(self, session: Session, ms: int) -> None:
         """Writes what is due after a session has got another event."""
-        if session.is_full or ms - session.pending_since >= self._update_ms:
+        if (
+            len(session.pending) >= ROWS_WAITING
+            or session.pending_events >= EVENTS_WAITING
+            or ms - session.pending_since >= self._update_ms
+        ):
             self._write(session)
 
     def lost(self, text: str, ms: int, count: int = 1, *, about: bool = False) -> None:
