@@ -1,13 +1,16 @@
 """What sessions cost: Python's time for each command of a storm inside a login session, and for an event outside one.
 
-    .venv/bin/python benchmarks/sessions.py [--commands N] [--open N] [--json PATH]
+    .venv/bin/python benchmarks/sessions.py [--commands N] [--open N] [--json PATH] [--instructions]
 
 Events are made by the decoder from records of the kernel's own form; the figures are of one thread, CPU time.
 """
 
 import argparse
 import json
+import os
+import pickle
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +28,12 @@ BATCH = 50
 """Events in a batch of the storm: what the reading thread hands over in 5 ms at 10,000 a second."""
 
 START = 1_700_000_000_000
+
+STORMS = {"build": False, "typed": True}
+"""Whether each command is typed in a shell; else one program runs them."""
+
+COUNTED = (2_000, 8_000)
+"""Commands of the short and the long storm whose instructions are counted."""
 
 
 def stamp(ms: int, serial: int) -> str:
@@ -84,9 +93,22 @@ def cost(batches: list[bytes], *, keep: bool) -> dict[str, float]:
     events = sum(batch.count(b"\n") for batch in batches)
     started = time.process_time()
     for batch in batches:
-        for line in batch.splitlines():
-            orjson.loads(line)
+        for line in batch.split(b"\n"):
+            if line[:1] == b"{":
+                orjson.loads(line)
+            else:
+                line.decode().split("\t")
     reading = time.process_time() - started
+    spent, written = live(batches, keep=keep)
+    return {
+        "all": 1e6 * spent / events,
+        "reading": 1e6 * reading / events,
+        "bytes_out": written / events,
+    }
+
+
+def live(batches: list[bytes], *, keep: bool) -> tuple[float, int]:
+    """Has sessions work on the batches as in the daemon; returns the seconds of CPU and the bytes written."""
     written = 0
 
     def deliver(lines: bytes) -> None:
@@ -108,15 +130,10 @@ def cost(batches: list[bytes], *, keep: bool) -> dict[str, float]:
         started = time.process_time()
         for number, batch in enumerate(batches):
             live.batch(batch)
-            if number % 200 == 0:  # once a second
+            if number % 40 == 0:  # once a second, at 2,000 commands a second
                 live.tick()
         live.close()
-        spent = time.process_time() - started
-    return {
-        "all": 1e6 * spent / events,
-        "reading_json": 1e6 * reading / events,
-        "bytes_out": written / events,
-    }
+        return time.process_time() - started, written
 
 
 def many(count: int) -> dict[str, float]:
@@ -169,14 +186,51 @@ def outside(count: int) -> dict[str, float]:
     return {"each": 1e6 * spent / (batches * BATCH), "a_batch": 1e6 * spent / batches}
 
 
+def instructions(name: str) -> float:
+    """Instructions of Python for a command, by callgrind: the same on a busy machine as on a quiet one.
+
+    A long storm is counted and a short one, and the difference told, so that what starting takes is left out.
+    """
+    found = []
+    with tempfile.TemporaryDirectory() as directory:
+        for count in COUNTED:
+            batches = Path(directory) / "batches"
+            batches.write_bytes(pickle.dumps(storm(count, ses=7, typed=STORMS[name])))
+            command = [
+                "valgrind",
+                "--tool=callgrind",
+                "--callgrind-out-file=/dev/null",
+                sys.executable,
+                __file__,
+            ]
+            done = subprocess.run(
+                [*command, "--replay", batches],
+                env={**os.environ, "PYTHONHASHSEED": "0"},
+                stderr=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                check=True,
+            )
+            found.append(int(done.stderr.rpartition(b"Collected : ")[2].split()[0]))
+    return (found[1] - found[0]) / (COUNTED[1] - COUNTED[0])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--commands", type=int, default=50_000)
     parser.add_argument("--open", type=int, default=10_000)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--instructions", action="store_true", help="count a command's, by valgrind")
+    parser.add_argument("--replay", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.replay:
+        live(pickle.loads(options.replay.read_bytes()), keep=True)
+        return 0
+    if options.instructions:
+        for name in STORMS:
+            print(f"{name:14} instructions {instructions(name):,.0f}")
+        return 0
     found = {"open": many(options.open), "outside": outside(min(options.commands, 20_000))}
-    for name, typed in (("build", False), ("typed", True)):
+    for name, typed in STORMS.items():
         batches = storm(options.commands, ses=7, typed=typed)
         for kept in (False, True):
             found[f"{name}{', kept' if kept else ''}"] = cost(batches, keep=kept)

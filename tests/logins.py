@@ -123,6 +123,19 @@ class Door:
         return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S)
 
     @contextmanager
+    def forwarding(self, who: str, socket: Path) -> Iterator[None]:
+        """`ssh -N -L socket:here:22 who@here`: what connects to the socket talks to the port, until the end."""
+        words = self._ssh(
+            "-N", "-o", "ExitOnForwardFailure=yes", "-L", f"{socket}:{HERE}:22", f"{who}@{HERE}"
+        )
+        with subprocess.Popen(words, stdin=subprocess.DEVNULL) as process:
+            try:
+                wait_until(socket.exists, "the port is forwarded")
+                yield
+            finally:
+                process.terminate()
+
+    @contextmanager
     def terminal(self, who: str) -> Iterator[Terminal]:
         """`ssh who@here`, on a terminal that can do nothing, at its first prompt."""
         with terminal(*self._ssh("-tt", f"{who}@{HERE}")) as login:

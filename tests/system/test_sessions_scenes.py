@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import socket
 import subprocess
 import sys
 import termios
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from live import PATIENCE_S, wait_until
-from logins import THERE, cron, pipe, waited_at
+from logins import HERE, THERE, cron, pipe, waited_at
 from scenes import BASH, NOBODY, Scene, lines, outliving, played
 
 from tsauditd.kernel.state import Snapshot
@@ -166,6 +167,23 @@ def test_who_became_whom(scene: Scene) -> None:
     ]
     assert set(view.session["summary"]["users"]) == {"alice", "bob", "root", str(NOBODY)}
     assert view.session["summary"]["escalations"] == 6
+
+
+def test_a_login_that_only_forwards_a_port(untouched: Snapshot, tmp_path: Path) -> None:
+    connects = "-a always,exit -F arch=b64 -S connect -F exe=/usr/sbin/sshd -F auid=4242 -k scenes\n"
+    with played(tmp_path, connects) as scene:
+        near = scene.place / "forwarded"
+        with scene.sshd.forwarding("alice", near), socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(PATIENCE_S)
+            client.connect(str(near))
+            assert client.recv(8) == b"SSH-2.0-"
+        (view,) = scene.ended(1)
+    assert (view.session["kind"], view.session["how"]) == ("ssh", "forward")
+    assert {row[0] for row in lines(view)} <= {"login", "logout", "connection"}
+    assert view.session["summary"]["hosts"] == [HERE]
+    (row,) = (row for row in view.rows.values() if row.get("destination", {}).get("ip") == HERE)
+    assert (row["kind"], row["destination"]["port"]) == ("connection", 22)
+    assert row["process"]["executable"] == "/usr/sbin/sshd"
 
 
 def test_a_login_of_a_uid_without_a_name(scene: Scene) -> None:
