@@ -86,3 +86,24 @@ def test_a_login_for_a_forwarded_port_alone_says_so(connects: bool, how: str) ->
     view = watched.one("7")
     assert (view.session["kind"], view.session["how"], view.session["state"]) == ("ssh", how, "ended")
     assert view.session["summary"]["hosts"] == (["203.0.113.5"] if connects else [])
+
+
+@pytest.mark.parametrize(
+    ("program", "kind"),
+    [
+        ("/usr/sbin/sshd", "ssh"),
+        ("/usr/lib/openssh/sshd-session", "ssh"),
+        ("/usr/bin/login", "console"),
+        ("/usr/sbin/cron", "cron"),
+        ("/usr/sbin/atd", "at"),
+        ("/usr/lib/systemd/systemd-executor", "systemd-user"),
+        ("/usr/bin/su", "su"),
+        ("/usr/bin/sudo", "sudo"),
+        ("/usr/local/bin/own", "unknown"),
+    ],
+)
+def test_the_program_that_set_the_login_id_says_of_which_kind_it_is(program: str, kind: str) -> None:
+    watched, maker = Watched(), Maker()
+    watched.timelines.push(maker.login(7, program=program))
+    watched.timelines.flush()
+    assert watched.one("7").session["kind"] == kind
