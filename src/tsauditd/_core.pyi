@@ -98,6 +98,7 @@ class Listener:
         max_argument_bytes: int = 2_097_152,
         context: bool = True,
         timelines: bool = False,
+        connections: bool = False,
     ) -> Listener:
         """fd: an open datagram socket; a descriptor of its own is made, so the caller may close his, and the socket
         lives until stop(). early: packets read before the listener was there. netlink: take the kernel's packets only
@@ -106,7 +107,8 @@ class Listener:
         pause before draining while packets come densely, in microseconds, at most 1,000,000; 0 for none. raw: also
         write the records as auditd does, `raw` or `enriched`, for take_raw().
         context: tell of processes, containers and the ends of connections more than an event's own records do.
-        timelines: keep what timeline() gives.
+        timelines: keep what timeline() gives. connections: some are to be expected, so that the kernel's tracepoints
+        are opened at the start, and not with the first.
 
         From start() to stop() nothing else may receive from the socket: what it asks (to give the audit pid back,
         say) goes over another one, or the thread takes the answer. Names of users and groups are this machine's; one

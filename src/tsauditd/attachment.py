@@ -18,7 +18,7 @@ from tsauditd.kernel.report import listeners
 from tsauditd.kernel.rules.decode import UnknownRule, decode
 from tsauditd.kernel.rules.drift import Drift, DriftWatch
 from tsauditd.kernel.rules.files import read_rules
-from tsauditd.kernel.rules.lists import delete_rule, list_rules
+from tsauditd.kernel.rules.lists import delete_rule, list_rules, name_any
 from tsauditd.kernel.rules.load import load
 from tsauditd.kernel.rules.names import core_names
 from tsauditd.kernel.rules.rule import Command, Rule, Verb
@@ -32,6 +32,8 @@ _JOURNAL = "systemd-journal"
 """The command name of journald, as the kernel cuts it at 15 bytes."""
 
 _LOCKED = "the audit rules are locked until reboot (enabled is 2): they stay as they are"
+
+_CONNECTIONS = ("connect", "accept", "accept4")
 
 _DRAIN_SECONDS = 1.0
 """How long the kernel gets at the end to hand over what waits in its queue."""
@@ -79,6 +81,11 @@ class Attachment:
         if (away := self.standing.away) is not None:
             return f"beside {away}"
         return "as the audit daemon" if self.registered else "beside another daemon"
+
+    @property
+    def connections(self) -> bool:
+        """Whether a rule names the system calls of connections."""
+        return self.taken is not None and name_any(self.taken.rules, _CONNECTIONS, core_names())
 
     @property
     def problems(self) -> list[str]:

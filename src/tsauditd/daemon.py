@@ -155,4 +155,5 @@ def listen(source: Source, config: Config, origin: Origin) -> Listener:
         max_argument_bytes=config.events.max_argument_bytes,
         context=config.events.context,
         timelines=bool(config.sessions),
+        connections=source.connections,
     )

@@ -43,6 +43,10 @@ class Source(Protocol):
     netlink: bool
     """Whether the kernel is the only sender to trust; false for a replay."""
 
+    @property
+    def connections(self) -> bool:
+        """Whether the kernel's rules name the system calls of connections."""
+
     def lost(self) -> int:
         """Records that the kernel has lost since the source was opened."""
 

@@ -32,6 +32,7 @@ class PluginInput:
 
     netlink = True
     lines = True
+    connections = False
     registered = False
     reading = "as auditd's plugin"
     problems: tuple[str, ...] = ()

@@ -17,6 +17,8 @@ pytestmark = pytest.mark.system
 
 WORKLOAD = Path(__file__).resolve().parent / "workload"
 RUNS = 50
+STORM = 600
+"""Connections, of which the kernel keeps all that it tells of until it is read, however late that is."""
 End = tuple[str, int]
 
 
@@ -75,6 +77,7 @@ def listened(tmp_path: Path, rules: str, act: list[list[str]]) -> dict[int, list
     file.write_text(rules)
     pids = []
     with running(tmp_path, "--rules", str(file), "--output", str(output), key="ends") as daemon:
+        wait_until(lambda: output.exists() and output.read_bytes() != b"", "the tracepoints are open")
         for command in act:
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
             assert process.wait() == 0
@@ -135,6 +138,19 @@ def test_a_descriptor_that_is_used_again_and_again_never_shows_a_wrong_end(
     ):
         source, destination = ends(event)
         assert (source in (None, peer), destination) == (True, here)
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_storm_of_the_first_connections_shows_both_ends_of_each(connect: str, tmp_path: Path) -> None:
+    server, count = Server(answers=False, address="0.0.0.0"), STORM
+    with server.sock:
+        command = [connect, "127.1.0.1", str(server.port), str(count), "next"]
+        (found,) = listened(tmp_path, rule(connect), [command]).values()
+        wait_until(lambda: len(server.seen) == count, "the server saw all")
+    seen = {here: peer for peer, here in server.seen}
+    assert len(found) == len(seen) == count
+    assert {destination: source for source, destination in map(ends, found)} == seen
+    assert {event["tsauditd"]["endpoint"] for event in found} == {"trace"}
 
 
 @pytest.mark.usefixtures("untouched")

@@ -99,6 +99,7 @@ def watch(tmp_path: Path, here: str | None, there: str | None, host4: str, host6
             (pid,) = caller.said()
             rules.write_text(f"-a always,exit -F arch=b64 -S {CALLS} -F pid={pid} -k calls\n")
             with running(tmp_path, "--rules", str(rules), "--output", str(output), key="calls") as daemon:
+                wait_until(lambda: output.exists() and output.read_bytes() != b"", "the tracepoints are open")
                 caller.go()
                 told = [caller.said() for _ in range(12)]
                 wait_until(lambda: b'"unix"' in output.read_bytes(), "the last call")

@@ -72,10 +72,11 @@ def connecting(tmp_path: Path, through: list[str]) -> Iterator[tuple[Path, Daemo
     """A client of its own, the daemon that is told of its IPv4 connections, and the daemon's output."""
     client, output, rules = tmp_path / "client", tmp_path / "out.json", tmp_path / "connect.rules"
     shutil.copy(os.path.realpath("/bin/nc"), client)
-    # The length of a sockaddr_in: nc looks for nscd before, and the first connection opens the tracepoints.
+    # The length of a sockaddr_in: nc looks for nscd before.
     rules.write_text(f"-a always,exit -F arch=b64 -S connect -F a2=16 -F exe={client} -k connect\n")
     words = ["--output", str(output), "--rules", str(rules)]
     with running(tmp_path, *words, key="connect", through=through) as daemon:
+        wait_until(lambda: output.exists() and output.read_bytes() != b"", "the tracepoints are open")
         yield client, daemon, output
 
 
@@ -99,39 +100,29 @@ def connected(tmp_path: Path, through: list[str], lines: int = 1) -> tuple[Event
     return event, address, said
 
 
-def test_without_ptrace_the_other_end_of_a_connection_is_unknown(untouched: Snapshot, tmp_path: Path) -> None:
-    event, _, said = connected(tmp_path, bounded("-sys_ptrace"))
+def test_without_ptrace_the_tracepoints_tell_both_ends(untouched: Snapshot, tmp_path: Path) -> None:
+    event, (ip, port), said = connected(tmp_path, bounded("-sys_ptrace"))
     (line,) = said
     assert line.startswith("tsauditd: without CAP_SYS_PTRACE ")
     assert "connections" in line
+    assert event["tsauditd"]["endpoint"] == "trace"
+    assert event["source"] == {"ip": ip, "address": ip, "port": port}
+
+
+def test_without_ptrace_and_perfmon_the_other_end_of_a_connection_is_unknown(
+    untouched: Snapshot, tmp_path: Path
+) -> None:
+    event, _, said = connected(tmp_path, bounded("-sys_ptrace", "-perfmon", "-sys_admin"), lines=2)
+    assert [line.split()[2] for line in said] == ["CAP_SYS_PTRACE", "CAP_PERFMON"]
     assert (event["tsauditd"]["endpoint"], event.get("source")) == ("unknown", None)
-
-
-def test_without_ptrace_the_tracepoints_tell_both_ends(untouched: Snapshot, tmp_path: Path) -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as server,
-        connecting(tmp_path, bounded("-sys_ptrace")) as (client, daemon, output),
-    ):
-        there, peers = server.getsockname(), set()
-
-        def told() -> list[Event]:
-            subprocess.run([client, "-z", *map(str, there)], check=True, timeout=PATIENCE_S)
-            accepted, peer = server.accept()
-            accepted.close()
-            peers.add(peer)
-            return [event for event in events(output) if event.get("tsauditd", {}).get("endpoint") == "trace"]
-
-        wait_until(told, "the tracepoints are open, as they are from the first connection on")
-        daemon.stop()
-    known = [event["source"] for event in events(output) if "source" in event]
-    assert {(one["ip"], one["port"]) for one in known} <= peers
 
 
 def test_a_filter_that_forbids_looks_at_sockets_is_told_once(untouched: Snapshot, tmp_path: Path) -> None:
     forbid, pidfd_getfd = tmp_path / "forbid", "438"
     subprocess.run(["cc", "-o", forbid, WORKLOAD / "forbid.c"], check=True)
-    event, _, said = connected(tmp_path, [str(forbid), pidfd_getfd])
-    (line,) = said
+    through = [str(forbid), pidfd_getfd, *bounded("-perfmon", "-sys_admin")]
+    event, _, said = connected(tmp_path, through, lines=2)
+    (line,) = [line for line in said if "CAP_PERFMON" not in line]
     assert "refuses pidfd_getfd" in line
     assert (event["tsauditd"]["endpoint"], event.get("source")) == ("unknown", None)
 
@@ -151,7 +142,7 @@ def test_both_ends_are_known_with_these_alone(
     kept = [f"+{name}" for name in NEEDED if name != needless]
     event, (ip, port), said = connected(tmp_path, bounded("-all", *kept), lines)
     assert len(said) == lines
-    assert event["tsauditd"]["endpoint"] == "pidfd"
+    assert event["tsauditd"]["endpoint"] == "trace"
     assert event["source"] == {"ip": ip, "address": ip, "port": port}
 
 

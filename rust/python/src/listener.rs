@@ -71,10 +71,10 @@ impl Listener {
     #[new]
     #[pyo3(signature = (fd, *, early = Vec::new(), netlink = true, lines = false, gather_us = 100, original = false, raw = None,
         host_name = None, host_id = None, boot_id = None, max_argument_bytes = 2_097_152,
-        context = true, timelines = false),
+        context = true, timelines = false, connections = false),
         text_signature = "(fd, *, early=(), netlink=True, lines=False, gather_us=100, original=False, raw=None, \
             host_name=None, host_id=None, boot_id=None, max_argument_bytes=2097152, context=True, \
-            timelines=False)")]
+            timelines=False, connections=False)")]
     #[expect(clippy::too_many_arguments, reason = "Python's keyword arguments")]
     fn new(
         fd: i32,
@@ -90,6 +90,7 @@ impl Listener {
         max_argument_bytes: usize,
         context: bool,
         timelines: bool,
+        connections: bool,
     ) -> PyResult<Self> {
         if gather_us > GATHER_US {
             return Err(PyValueError::new_err(format!(
@@ -127,6 +128,7 @@ impl Listener {
             sequenced: kind == libc::SOCK_SEQPACKET,
             lines,
             gather: Duration::from_micros(gather_us),
+            connections,
             settings,
         };
         Ok(Self {

@@ -50,6 +50,9 @@ const FLOW_BATCH_MS: u64 = 70;
 const BATCH_BYTES: usize = 128 << 10;
 const BATCH_MS: u64 = 5;
 
+/// The clock of records ticks at HZ=100 or more often.
+const TICK_MS: u32 = 10;
+
 /// The longest that a stop goes on reading a socket that does not become empty.
 const LAST_DRAIN_MS: u64 = 1000;
 
@@ -67,6 +70,8 @@ pub struct Plan {
     /// It is a stream of lines, not of packets.
     pub lines: bool,
     pub gather: Duration,
+    /// Connections are to be expected.
+    pub connections: bool,
     pub settings: Settings,
 }
 
@@ -123,6 +128,18 @@ pub fn run(plan: Plan, shared: Arc<Shared>) {
         errors: 0,
         delivered_ms: 0,
     };
+    if plan.connections && plan.netlink && context {
+        // Before there is any: of a call that has begun already they tell nothing, and which those are is known by the
+        // clock of records.
+        reader.tracing.open(&mut reader.engine);
+        let opened = system::realtime_ms();
+        for _ in 0..TICK_MS {
+            if system::realtime_ms() != opened {
+                break;
+            }
+            system::sleep(Duration::from_millis(1));
+        }
+    }
     reader.see_newest();
     reader.engine.seed();
     reader.first(plan.early);

@@ -1,4 +1,5 @@
-//! When the tracepoints are open: from the first connection on, where that is allowed.
+//! When the tracepoints are open, where that is allowed: from the first connection on, or before it where the rules name
+//! connections.
 
 use std::os::fd::BorrowedFd;
 
@@ -35,7 +36,8 @@ impl Tracing {
         }
     }
 
-    fn open(&mut self, engine: &mut Engine) {
+    /// Opens them.
+    pub fn open(&mut self, engine: &mut Engine) {
         *self = match Tracepoints::open() {
             Ok(tracepoints) => {
                 engine.begin_trace();

@@ -1,35 +1,18 @@
 //! What is found of a connection when its SYSCALL record comes, before the rest of the event.
 
-use std::net::SocketAddr;
-
+use crate::assembled::Event;
 use crate::endpoint::Endpoints;
 use crate::endpoint::call::{Call, Role, is_attempt};
 use crate::endpoint::flow::{End, Flow, Origin, TCP};
 use crate::endpoint::open::ask;
 use crate::endpoint::sample::Sample;
-use crate::endpoint::trace::{Claim, Ticket, Trace};
+use crate::endpoint::trace::{Claim, Far, Ticket, Trace};
 use crate::endpoint::wait::flow;
 use crate::record::header;
-use crate::system::{Socket, System};
+use crate::system::System;
 
 /// Sockets looked up before the rest of their event is there.
 const MOST_EARLY: usize = 512;
-
-/// What was found of a connection before the rest of its event was there.
-#[derive(Debug, Clone, Copy)]
-pub enum Early {
-    /// The process's socket, if it was there.
-    Looked(Option<Socket>),
-    /// What the tracepoints told.
-    Traced {
-        /// The own end.
-        local: SocketAddr,
-        /// The other end.
-        peer: SocketAddr,
-        /// See [`Claim::Found`].
-        by_order: Option<Ticket>,
-    },
-}
 
 impl Endpoints {
     /// A SYSCALL record has come, whose text begins with `audit(`: the socket of a connect or accept is looked at now,
@@ -48,34 +31,24 @@ impl Endpoints {
         };
         self.shares.seen |= call.role.opens();
         let goes_on = call.result == 0 || is_attempt(call.result);
-        let claim = match &mut self.trace {
-            Some(trace) if call.role == Role::Connect && goes_on => {
-                trace.claim(&call, stamp.time())
-            }
-            _ => Claim::Unknown,
-        };
+        if let Some(trace) = &self.trace
+            && call.role == Role::Connect
+            && goes_on
+            && trace.expects(&call, stamp)
+        {
+            return;
+        }
         // Of an address of another length the SOCKADDR record says first whether it is an internet one.
         let wanted = match call.role {
             Role::Connect => goes_on && matches!(call.arguments[2], 16 | 28 | 128),
             Role::Accept => call.result >= 0 && self.needs_look(&call, stamp.time(), system),
             _ => false,
         };
-        let early = match claim {
-            Claim::Found {
-                local: Some(local),
-                peer,
-                by_order,
-            } => Early::Traced {
-                local,
-                peer,
-                by_order,
-            },
-            _ if wanted && system.sees_sockets() => {
-                self.shares.looks += 1;
-                Early::Looked(ask(&call, system))
-            }
-            _ => return,
-        };
+        if !wanted || !system.sees_sockets() {
+            return;
+        }
+        self.shares.looks += 1;
+        let early = ask(&call, system);
         if self.early.len() >= MOST_EARLY {
             self.early.pop_front();
         }
@@ -133,22 +106,36 @@ impl Endpoints {
         }
     }
 
+    /// What the tracepoints tell of an event's call to connect to `far`. Each is to be asked for, also those that tell
+    /// nothing: no call is two events'.
+    pub(super) fn claim(&mut self, event: &Event, call: &Call, far: Far) -> Claim {
+        match &mut self.trace {
+            // Events without their end come when that was waited for, and not in the order of the calls.
+            Some(trace)
+                if call.role == Role::Connect && event.incomplete.is_none() && !event.addition =>
+            {
+                trace.claim(call, event.stamp, far)
+            }
+            _ => Claim::Unknown,
+        }
+    }
+
     /// The connection that the tracepoints tell, and what it stands on if the order of calls tells it.
     pub(super) fn traced(
         &mut self,
         call: &Call,
-        early: Option<Early>,
+        claim: Claim,
         near: End,
         far: End,
     ) -> Option<(Flow, Option<Ticket>)> {
-        let (local, peer, by_order) = match (call.role, early, far.whole()) {
+        let (local, peer, by_order) = match (call.role, claim, far.whole()) {
             (
                 Role::Connect,
-                Some(Early::Traced {
-                    local,
+                Claim::Found {
+                    local: Some(local),
                     peer,
                     by_order,
-                }),
+                },
                 _,
             ) => (local, peer, by_order),
             (Role::Accept, _, Some(peer)) => {
@@ -157,9 +144,6 @@ impl Endpoints {
             }
             _ => return None,
         };
-        if !far.admits(peer) || !near.admits(local) {
-            return None;
-        }
         let flow = flow(call.role, local.into(), peer.into(), TCP, Origin::Trace);
         Some((flow, by_order))
     }

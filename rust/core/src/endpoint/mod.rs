@@ -26,15 +26,14 @@ use std::net::SocketAddr;
 
 use crate::endpoint::address::{Address, address};
 use crate::endpoint::call::{Call, Calls, Role, is_attempt};
-use crate::endpoint::early::Early;
 use crate::endpoint::flow::{End, Flow, Origin};
 use crate::endpoint::kept::Kept;
-use crate::endpoint::trace::Trace;
+use crate::endpoint::trace::{Far, Trace};
 use crate::endpoint::wait::{Wait, flow};
 use crate::endpoint::waiting::Waiting;
 use crate::event::View;
 use crate::record::Stamp;
-use crate::system::System;
+use crate::system::{Socket, System};
 
 /// What an event's ends are.
 #[derive(Debug)]
@@ -79,7 +78,8 @@ impl Shares {
 #[derive(Debug, Default)]
 pub struct Endpoints {
     calls: Calls,
-    early: VecDeque<(Stamp, Early)>,
+    /// Sockets that were looked at before the rest of their event was there.
+    early: VecDeque<(Stamp, Option<Socket>)>,
     kept: Kept,
     /// What the tracepoints tell, while they do.
     trace: Option<Trace>,
@@ -98,10 +98,15 @@ impl Endpoints {
         let Some(role) = view.operation().and_then(|call| Role::of(call.name())) else {
             return Answer::Nothing;
         };
-        let address = match address(view) {
-            Address::Inet(address) => Some(address),
-            Address::Missing => None,
+        let (address, far) = match address(view) {
+            Address::Inet(address) => (Some(address), Far::Inet(address.into())),
+            Address::Missing => (None, Far::Missing),
+            Address::Other if role == Role::Connect && self.trace.is_some() => (None, Far::Other),
             Address::Other => return Answer::Nothing,
+        };
+        let plain = || match far {
+            Far::Other => Answer::Nothing,
+            _ => plain(role, address),
         };
         // Who cannot look at sockets did not look at the SYSCALL record either.
         self.shares.seen |= role.opens();
@@ -111,16 +116,20 @@ impl Endpoints {
             .filter(|call| call.role == role);
         let Some(call) = call else {
             // An io_uring request or a socketcall: which descriptor it was is not told.
-            return plain(role, address);
+            return plain();
         };
         if call.result < 0 && !(role == Role::Connect && is_attempt(call.result)) {
-            return plain(role, address);
+            return plain();
+        }
+        let claim = self.claim(view.event, &call, far);
+        if far == Far::Other {
+            return Answer::Nothing;
         }
         if role == Role::Bind {
             self.kept.renewed((call.pid, call.fd));
         }
         self.waiting.supersede(&call, address);
-        let answer = self.open(view.event.stamp, &call, address, system);
+        let answer = self.open(view.event.stamp, &call, address, claim, system);
         if let Answer::Flow(flow) = &answer {
             self.count(&call, flow);
         }

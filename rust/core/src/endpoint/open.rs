@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use crate::endpoint::call::{Call, Role};
-use crate::endpoint::early::Early;
 use crate::endpoint::flow::{End, Flow, Origin, TCP};
+use crate::endpoint::trace::Claim;
 use crate::endpoint::wait::{Wait, flow};
 use crate::endpoint::waiting::PATIENCE;
 use crate::endpoint::{Answer, Endpoints, plain};
@@ -18,6 +18,7 @@ impl Endpoints {
         stamp: Stamp,
         call: &Call,
         address: Option<SocketAddr>,
+        claim: Claim,
         system: &mut dyn System,
     ) -> Answer {
         let place = (call.pid, call.fd);
@@ -41,7 +42,7 @@ impl Endpoints {
             Some(at) => self.early.remove(at).map(|(_, early)| early),
             None => None,
         };
-        let traced = (is_traced.then(|| self.traced(call, early, may_be_near, far))).flatten();
+        let traced = (is_traced.then(|| self.traced(call, claim, may_be_near, far))).flatten();
         let is_listener_s =
             wait.listener.is_some() && wait.near.whole().is_some() && far.whole().is_some();
         if let Some((traced, None)) = traced {
@@ -67,9 +68,9 @@ impl Endpoints {
             };
         }
         let socket = match early {
-            Some(Early::Looked(socket)) => socket,
             _ if traced.is_some() => None,
-            _ => {
+            Some(socket) => socket,
+            None => {
                 self.shares.looks += 1;
                 ask(call, system)
             }

@@ -3,13 +3,15 @@
 //! `sock:inet_sock_set_state` fires in the caller's own context when connect(2) begins (CLOSE -> SYN_SENT, in
 //! `tcp_v4_connect`), again with the port that was chosen (SYN_SENT -> anything), and for each connection taken
 //! (SYN_RECV -> ESTABLISHED); `syscalls:sys_exit_connect` says what the call returned. With both come the caller's
-//! registers, which are the `a0` to `a3` of its audit record. So a record finds its call by process, arguments and
-//! result, and calls that are alike in all of that by their order.
+//! registers, which are the `a0` to `a3` of its audit record. So an event finds its call by process, arguments, result
+//! and where it went, and calls that are alike in all of that by their order.
 //!
 //! A call's samples are written before its records, but for the exit, which comes a moment later
-//! (`syscall_exit_work`, include/linux/entry-common.h): a call that has begun and not returned is the record's if no
+//! (`syscall_exit_work`, include/linux/entry-common.h): a call that has begun and not returned is the event's if no
 //! other is.
 
+mod alike;
+mod calls;
 mod taken;
 
 use std::collections::VecDeque;
@@ -19,8 +21,13 @@ use crate::endpoint::call::{Call, is_attempt};
 use crate::endpoint::flow::End;
 use crate::endpoint::recent::Recent;
 use crate::endpoint::sample::{NO_ARGUMENTS, Sample, What};
+pub use crate::endpoint::trace::alike::Ticket;
+use crate::endpoint::trace::alike::{Alike, Verdicts};
+pub use crate::endpoint::trace::calls::Far;
+use crate::endpoint::trace::calls::{Begun, Done};
 use crate::endpoint::trace::taken::Taken;
 use crate::mix::Table;
+use crate::record::Stamp;
 
 /// Calls kept that no event has claimed, and threads within a call.
 const MOST: usize = 8_192;
@@ -42,34 +49,14 @@ struct Key {
     result: i64,
 }
 
-/// A connection begun.
-#[derive(Debug, Clone, Copy)]
-struct Begun {
-    time: u64,
-    peer: SocketAddr,
-    local: Option<SocketAddr>,
-    /// An event has it already.
-    claimed: bool,
-}
-
-/// A call that has returned, and the connection that it began: none if it was another kind of socket.
-#[derive(Debug, Clone, Copy)]
-struct Done {
-    time: u64,
-    begun: Option<(u64, Begun)>,
-}
-
-/// Calls that no record tells from each other.
-#[derive(Debug, Default)]
-struct Alike {
-    calls: VecDeque<Done>,
-    /// A call may have gone by without an event.
-    uneven: bool,
-    /// What the events stand on that have their call by order, since they and the calls were last even.
-    ticket: Option<Ticket>,
-    /// Events that were here before their call had returned, and the time of the last.
-    owed: u32,
-    owed_at: u64,
+impl Key {
+    fn of(call: &Call) -> Self {
+        Self {
+            pid: call.pid,
+            arguments: call.arguments,
+            result: call.result,
+        }
+    }
 }
 
 /// What is known of an event's call.
@@ -91,22 +78,6 @@ pub enum Claim {
     },
 }
 
-/// Events that were told by the order of calls and stand or fall together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Ticket {
-    number: u64,
-    /// Every call has its event, by the rules: they are right as well if no event was lost.
-    even: bool,
-}
-
-impl Ticket {
-    /// Whether it holds if no event was lost.
-    #[must_use]
-    pub fn is_even(&self) -> bool {
-        self.even
-    }
-}
-
 /// All that the tracepoints have told.
 #[derive(Debug, Default)]
 pub struct Trace {
@@ -121,13 +92,15 @@ pub struct Trace {
     order: VecDeque<(Key, u64)>,
     /// Connections taken that no event has claimed.
     taken: Taken,
+    /// The time of the last sample.
+    told_until: u64,
     /// Of calls until then not all is known, in nanoseconds since the epoch.
     blind_until: u64,
     /// Calls until then may lack their event.
     uneven_until: u64,
     /// The number of the next ticket, and which of the last ones hold.
     next_ticket: u64,
-    verdicts: Recent<u64, bool>,
+    verdicts: Verdicts,
 }
 
 impl Trace {
@@ -149,6 +122,7 @@ impl Trace {
 
     /// Takes in a sample. They come in order of time.
     pub fn add(&mut self, sample: &Sample) {
+        self.told_until = self.told_until.max(sample.time);
         match sample.what {
             What::Begun { socket, peer } => self.begun(sample, socket, peer),
             What::Made {
@@ -171,7 +145,7 @@ impl Trace {
     fn begun(&mut self, sample: &Sample, socket: u64, peer: SocketAddr) {
         // Too late for its call, which was told without it.
         if self.returned.get(&sample.thread) > Some(&sample.time) || self.within.len() >= MOST {
-            return self.begin(sample.time);
+            return self.begin(self.told_until);
         }
         if sample.arguments == NO_ARGUMENTS {
             return;
@@ -191,6 +165,8 @@ impl Trace {
     }
 
     fn returned(&mut self, sample: &Sample, result: i64) {
+        // Of the first return in a thread it is not known whether its call began before anything was told.
+        let is_told = self.returned.get(&sample.thread).is_some();
         self.returned.insert(sample.thread, sample.time);
         let place = (sample.pid, sample.arguments);
         let mut begun = None;
@@ -213,24 +189,29 @@ impl Trace {
         if is_claimed || !(result == 0 || is_attempt(result)) {
             return;
         }
-        if self.order.len() >= MOST {
-            self.forget();
-        }
         let key = Key {
             pid: sample.pid,
             arguments: sample.arguments,
             result,
         };
-        let time = sample.time;
+        let done = Done {
+            time: sample.time,
+            begun,
+        };
         let alike = self.calls.entry(key).or_default();
-        if alike.owed > 0 {
-            alike.owed -= 1;
-            return;
+        if begun.is_none() && is_told {
+            alike.mix();
         }
-        let began = begun.map_or(time, |(_, begun)| begun.time);
-        alike.uneven |= began <= self.uneven_until && self.uneven_until < time;
-        alike.calls.push_back(Done { time, begun });
+        if alike.add(done, self.uneven_until) {
+            self.remember(key, sample.time);
+        }
+    }
+
+    fn remember(&mut self, key: Key, time: u64) {
         self.order.push_back((key, time));
+        if self.order.len() > MOST {
+            self.forget();
+        }
     }
 
     /// Lets the oldest call go.
@@ -241,12 +222,10 @@ impl Trace {
         let Some(alike) = self.calls.get_mut(&key) else {
             return;
         };
-        while (alike.calls.front()).is_some_and(|call| call.time <= time) {
-            alike.calls.pop_front();
-            decide(&mut self.verdicts, alike, false);
+        if alike.forget(time, &mut self.verdicts) {
             self.blind_until = self.blind_until.max(time);
         }
-        if alike.calls.is_empty() {
+        if alike.calls().is_empty() {
             self.calls.remove(&key);
         }
     }
@@ -266,109 +245,88 @@ impl Trace {
         self.verdicts.get(&ticket.number).copied()
     }
 
-    /// Which connection the call of a record began. `stamp`: the record's time in milliseconds since the epoch.
+    /// Whether it is likely that the call of a record is known, before the rest of its event is here.
+    #[must_use]
+    pub fn expects(&self, call: &Call, stamp: Stamp) -> bool {
+        let since = nanoseconds(stamp);
+        let key = Key::of(call);
+        since > self.blind_until
+            && ((self.calls.get(&key)).is_some_and(|alike| alike.calls().has_connection(since))
+                || self.within.contains_key(&(key.pid, key.arguments)))
+    }
+
+    /// Which connection the call of an event began. Events are to come in the order of the calls of each thread.
     ///
-    /// The only call alike since then is the event's. Of several the oldest is, if each has its event ([`Self::holds`]);
-    /// calls of one process on one descriptor come one after another, and so do their records.
-    pub fn claim(&mut self, call: &Call, stamp: u64) -> Claim {
-        let since = stamp.saturating_mul(1_000_000);
+    /// The only call alike since then that went to the same place is the event's. Of several the oldest is, if each has
+    /// its event ([`Self::holds`]); calls of one process on one descriptor come one after another, and so do their events.
+    pub fn claim(&mut self, call: &Call, stamp: Stamp, far: Far) -> Claim {
+        let since = nanoseconds(stamp);
         if since <= self.blind_until {
             return Claim::Unknown;
         }
-        let key = Key {
-            pid: call.pid,
-            arguments: call.arguments,
-            result: call.result,
-        };
-        let is_early = |time: u64| time + SLACK < since;
-        let open = (self.within.get(&(key.pid, key.arguments)))
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let open: Vec<u64> = (open.iter().map(|(_, socket)| *socket))
-            .filter(|socket| {
-                (self.begun.get(socket))
-                    .is_some_and(|begun| !begun.claimed && !is_early(begun.time))
-            })
-            .collect();
+        let (key, uneven_until) = (Key::of(call), self.uneven_until);
+        let oldest = since.saturating_sub(SLACK);
+        if !self.calls.contains_key(&key) {
+            self.remember(key, since);
+        }
+        let within = self.within.get(&(key.pid, key.arguments));
+        let mut open = (within.into_iter().flatten())
+            .filter_map(|(_, socket)| Some((*socket, self.begun.get(socket)?)))
+            .filter(|(_, begun)| !begun.claimed && begun.time >= oldest)
+            .filter(|(_, begun)| far.admits(Some(begun.peer)));
+        let (only, others) = (open.next().map(|(socket, _)| socket), open.count());
+        let verdicts = &mut self.verdicts;
         let alike = self.calls.entry(key).or_default();
-        while let Some(early) = alike.calls.front().filter(|call| is_early(call.time)) {
-            alike.uneven |= early.time > self.uneven_until;
-            alike.calls.pop_front();
-            decide(&mut self.verdicts, alike, false);
-        }
-        // What was without an event only because of that is gone by then.
-        let is_even = !alike.uneven && since > self.uneven_until + SLACK;
-        if alike.owed > 0 && alike.owed_at + OWED < since {
-            alike.owed = 0;
-        }
-        let is_owed = alike.owed > 0;
-        let is_several = alike.calls.len() + open.len() > 1;
-        let Some(done) = alike.calls.pop_front() else {
-            if let [socket] = open.as_slice()
-                && let Some(begun) = self.begun.get_mut(socket).filter(|_| !is_owed)
+        alike.let_go(oldest, uneven_until, verdicts);
+        let is_owed = alike.is_owed(since);
+        // What was without an event only because of a change is gone by then.
+        let is_even = oldest > uneven_until;
+        let open = usize::from(only.is_some()) + others;
+        let Some((done, is_several)) = (!is_owed).then(|| alike.take(far, open)).flatten() else {
+            if let Some(socket) = only
+                && let Some(begun) = self.begun.get_mut(&socket)
+                && others == 0
+                && !is_owed
             {
                 begun.claimed = true;
-                let found = Claim::Found {
+                alike.settle(begun.time, u64::MAX, uneven_until, verdicts);
+                return Claim::Found {
                     local: begun.local,
                     peer: begun.peer,
                     by_order: None,
                 };
-                decide(&mut self.verdicts, alike, true);
-                self.calls.remove(&key);
-                return found;
             }
-            alike.owed += 1;
-            alike.owed_at = since;
-            if self.order.len() >= MOST {
-                self.forget();
-            }
-            self.order.push_back((key, since));
+            alike.owe(since, within.is_some());
             return Claim::Unknown;
         };
-        if is_owed {
-            return Claim::Unknown;
+        let began = done.begun.map_or(oldest, |(_, begun)| begun.time);
+        let is_certain = !is_several && !alike.is_mixed();
+        if is_certain {
+            alike.settle(began, done.time, uneven_until, verdicts);
+        } else {
+            alike.let_go(began, uneven_until, verdicts);
         }
-        if !is_several {
-            alike.uneven = false;
-            decide(&mut self.verdicts, alike, true);
-        }
-        match done.begun {
-            None if is_several => Claim::Unknown,
-            None => Claim::Other,
-            Some((socket, then)) => {
-                let now = (self.begun.get(&socket)).filter(|now| now.time == then.time);
-                let next = &mut self.next_ticket;
-                let ticket = is_several.then(|| alike.ticket(next, is_even));
-                Claim::Found {
-                    local: now.unwrap_or(&then).local,
-                    peer: then.peer,
-                    by_order: ticket,
-                }
-            }
+        let Some((socket, then)) = done.begun else {
+            return if is_several {
+                Claim::Unknown
+            } else {
+                Claim::Other
+            };
+        };
+        let next = &mut self.next_ticket;
+        let ticket = (!is_certain).then(|| alike.ticket(next, is_even));
+        let now = (self.begun.get(&socket)).filter(|now| now.time == then.time);
+        Claim::Found {
+            local: now.unwrap_or(&then).local,
+            peer: then.peer,
+            by_order: ticket,
         }
     }
 }
 
-impl Alike {
-    /// What an event stands on that is told by order.
-    fn ticket(&mut self, next: &mut u64, is_even: bool) -> Ticket {
-        let ticket = self.ticket.get_or_insert_with(|| {
-            *next += 1;
-            Ticket {
-                number: *next,
-                even: true,
-            }
-        });
-        ticket.even &= is_even;
-        *ticket
-    }
-}
-
-/// Says whether the events told by order until now are right.
-fn decide(verdicts: &mut Recent<u64, bool>, alike: &mut Alike, holds: bool) {
-    if let Some(ticket) = alike.ticket.take() {
-        verdicts.insert(ticket.number, holds);
-    }
+/// The time of a record, in nanoseconds since the epoch.
+fn nanoseconds(stamp: Stamp) -> u64 {
+    stamp.time().saturating_mul(1_000_000)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 """The kernel's lists of rules: read, printed, added to and deleted from."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from tsauditd.kernel.netlink import Control, using
@@ -8,7 +9,17 @@ from tsauditd.kernel.rules.decode import UnknownRule, decode, text
 from tsauditd.kernel.rules.encode import FIXED_SIZE, HEAD, LENGTH
 from tsauditd.kernel.rules.names import Names
 from tsauditd.kernel.rules.rule import Rule
-from tsauditd.kernel.rules.tables import KEY, KEY_SEPARATOR, PREPEND
+from tsauditd.kernel.rules.tables import (
+    ARCH,
+    ARCHES,
+    EQUAL,
+    KEY,
+    KEY_SEPARATOR,
+    PREPEND,
+    WIDTHS,
+    Action,
+    List,
+)
 
 
 def list_rules(control: Control | None = None) -> list[bytes]:
@@ -60,6 +71,29 @@ def keys(payload: bytes) -> list[str]:
     except UnknownRule:
         return []
     return [key for found in fields if found.number == KEY for key in str(found.value).split(KEY_SEPARATOR)]
+
+
+def name_any(payloads: Iterable[bytes], calls: Iterable[str], names: Names) -> bool:
+    """Whether a rule makes events of one of these system calls by name, for this machine's own programs."""
+    native, narrow = WIDTHS.get(names.machine, (None, None))
+    arch = native or narrow or names.machine
+    wanted = {names.syscall_number(arch, call) for call in calls}
+    return any(_names_any(payload, arch, wanted) for payload in payloads)
+
+
+def _names_any(payload: bytes, arch: str, wanted: set[int | None]) -> bool:
+    try:
+        rule = decode(payload)
+    except UnknownRule:
+        return False
+    if (rule.list, rule.action) != (List.EXIT, Action.ALWAYS) or rule.syscalls is None:
+        return False
+    ours = all(
+        (found.value == ARCHES.get(arch)) == (found.operator == EQUAL)
+        for found in rule.fields
+        if found.number == ARCH
+    )
+    return ours and not wanted.isdisjoint(rule.syscalls)
 
 
 def _trimmed(payload: bytes) -> bytes:
