@@ -2,7 +2,7 @@
 
 sockets.py serve HOST4 HOST6: prints its port, and after a line what each connection's two ends were.
 sockets.py call HOST4 HOST6 PORT OWN4 OWN6: waits for a line, does it all and says of each call what it was and which
-ends it had, keeps every socket and waits for another line.
+ends it had; waits for a line after each bind, and for another in the end, with every socket still open.
 """
 
 import json
@@ -10,7 +10,6 @@ import os
 import socket
 import sys
 import threading
-import time
 
 UNIX = "\0tsauditd-sockets"
 
@@ -47,7 +46,8 @@ def serve(host4: str, host6: str) -> None:
     say(*seen)
 
 
-def call(host4: str, host6: str, port: int, own4: str, own6: str) -> None:
+def call(host4: str, host6: str, port: int, own4: str, own6: str) -> list[socket.socket]:
+    """All calls. Returns the sockets: of one that is closed nobody is told more than its records say."""
     kept: list[socket.socket] = []
 
     def opened(family: int, kind: int) -> socket.socket:
@@ -72,9 +72,10 @@ def call(host4: str, host6: str, port: int, own4: str, own6: str) -> None:
     for family, host, own in ((socket.AF_INET, host4, own4), (socket.AF_INET6, host6, own6)):
         one = opened(family, socket.SOCK_DGRAM)
         one.bind((own, 0))
-        # What a new socket does within the moment until it is looked at may be another's on that descriptor.
-        time.sleep(0.2)
         ours = one.getsockname()[:2]
+        # What a new socket does within the moment until it is looked at may be another's on that descriptor.
+        say("bind", "datagram", ours, None)
+        sys.stdin.readline()
         one.sendto(b"ask", (host, port))
         say("sendto", "datagram", ours, (host, port))
         one.recvfrom(64)
@@ -87,6 +88,7 @@ def call(host4: str, host6: str, port: int, own4: str, own6: str) -> None:
         listener.listen()
         one.connect(f"{UNIX}-{os.getpid()}")
     say("connect", "unix", None, None)
+    return kept
 
 
 if sys.argv[1] == "serve":
@@ -94,5 +96,5 @@ if sys.argv[1] == "serve":
 else:
     say(os.getpid())
     sys.stdin.readline()
-    call(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5], sys.argv[6])
+    open_still = call(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5], sys.argv[6])
     sys.stdin.readline()

@@ -37,7 +37,7 @@ impl System for One {
     }
     fn socket(&mut self, _: u32, _: u32, ask: Ask) -> Option<Socket> {
         let (socket, _) = *self.0.lock().unwrap();
-        socket.filter(|socket| (ask == Ask::Listener) == socket.peer.is_none())
+        socket.filter(|socket| ask == Ask::Any || (ask == Ask::Listener) == socket.peer.is_none())
     }
     fn losses(&mut self, now: u64, waits: bool) -> Option<(u64, u64)> {
         waits.then_some((0, now))
@@ -120,6 +120,8 @@ fn event_at(
 const CONNECT: u32 = 42;
 const ACCEPT: u32 = 43;
 const RECVFROM: u32 = 45;
+const BIND: u32 = 49;
+const GETSOCKNAME: u32 = 51;
 
 fn gone(engine: &mut Engine, local: &str, peer: &str, idle: u32, segments: u32) {
     engine.destroyed(&datagram(local, peer, idle, segments), TIME, 0);
@@ -222,6 +224,18 @@ fn a_descriptor_used_again_for_the_same_place_leaves_the_first_unknown() {
     event(&mut engine, 2, CONNECT, 0, 3, 7, SERVER);
     let found = ("pidfd".into(), Some("127.0.0.1:4000".into()));
     assert_eq!(said(&mut engine), [unknown(), found]);
+}
+
+#[test]
+fn a_name_that_was_asked_for_and_is_the_one_found_leaves_nothing_open() {
+    for (name, found) in [("10.0.0.1:4000", true), ("10.0.0.1:4001", false)] {
+        let machine = One::new(Some(socket(1, "10.0.0.1:4000", None)));
+        let mut engine = Engine::new(Settings::default(), Box::new(machine));
+        event(&mut engine, 1, BIND, 0, 3, 7, "10.0.0.1:0");
+        event(&mut engine, 2, GETSOCKNAME, 0, 3, 7, name);
+        let said = said(&mut engine);
+        assert_eq!(said[0].0 == "pidfd", found, "{said:?}");
+    }
 }
 
 #[test]

@@ -59,6 +59,17 @@ impl Wait {
             .is_some_and(|flow| flow.origin == Some(Origin::Pidfd))
     }
 
+    /// What was found: the near end and the far one.
+    pub fn ends(&self) -> Option<(End, End)> {
+        self.found.map(|flow| {
+            if self.call.role.is_inward() {
+                (flow.destination, flow.source)
+            } else {
+                (flow.source, flow.destination)
+            }
+        })
+    }
+
     /// What was found is right, or nobody knows whether it is.
     pub fn decide(&mut self, holds: bool) {
         self.by_order = None;

@@ -51,7 +51,8 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// An event on a descriptor: whatever waits with an answer from that descriptor may have found this one's socket.
+    /// An event on a descriptor: whatever waits with an answer from that descriptor may have found this one's socket. A
+    /// name that was asked for and is the one found is no other socket's.
     pub fn supersede(&mut self, call: &Call, remote: Option<SocketAddr>) {
         let looked = self.looked;
         for (wait, _) in (self.lines.iter_mut()).take_while(|(wait, _)| wait.number <= looked) {
@@ -63,11 +64,13 @@ impl Waiting {
             {
                 continue;
             }
-            let reopened = match call.role {
-                Role::Connect => {
+            let reopened = match (call.role, wait.ends(), remote) {
+                (Role::Connect, ..) => {
                     wait.remote.is_none() || wait.remote == remote || !wait.call.role.opens()
                 }
-                Role::Accept | Role::Bind => true,
+                (Role::Accept | Role::Bind, ..) => true,
+                (Role::Name, Some((near, _)), Some(name)) if near == name.into() => false,
+                (Role::Peer, Some((_, far)), Some(name)) if far == name.into() => false,
                 _ => wait.fragile,
             };
             if reopened {
@@ -120,17 +123,8 @@ impl Waiting {
     /// A socket is gone; `time` in milliseconds since the epoch.
     pub fn destroyed(&mut self, socket: Destroyed, time: u64, now: u64) {
         let ends = (End::from(socket.local), End::from(socket.peer));
-        let found = |wait: &Wait| {
-            wait.found.is_some_and(|flow| {
-                let seen = if wait.call.role.is_inward() {
-                    (flow.destination, flow.source)
-                } else {
-                    (flow.source, flow.destination)
-                };
-                seen == ends
-            })
-        };
-        if let Some((wait, _)) = self.lines.iter_mut().find(|(wait, _)| found(wait)) {
+        let mut lines = self.lines.iter_mut();
+        if let Some((wait, _)) = lines.find(|(wait, _)| wait.ends() == Some(ends)) {
             wait.is_gone = true;
             return;
         }
