@@ -21,6 +21,7 @@ pub mod json;
 pub mod line;
 mod mix;
 pub mod names;
+pub mod pace;
 pub mod packet;
 pub mod process;
 pub mod raw;

@@ -5,7 +5,6 @@
 //! wake-up without one, so then it sleeps in poll(2) and does neither.
 
 mod deliver;
-mod flow;
 mod receive;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,9 +13,9 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::Duration;
 
 use tsauditd_core::endpoint::looking::Looking;
+use tsauditd_core::pace::Pace;
 use tsauditd_core::{Engine, Settings};
 
-use self::flow::Flow;
 use self::receive::Found;
 use crate::arena::Arena;
 use crate::broadcast::Broadcast;
@@ -43,7 +42,7 @@ const DENSE_PACKETS: usize = 4;
 /// In a flow, lines wait for so many bytes or milliseconds before Python is woken: what a batch costs hardly depends on
 /// what is in it, and what is large goes past the page cache.
 const FLOW_BATCH_BYTES: usize = 896 << 10;
-const FLOW_BATCH_MS: u64 = 70;
+const FLOW_BATCH_MS: u64 = 60;
 
 /// Under load, lines wait for this many bytes or milliseconds before Python is woken. Fewer wake it more often; of more
 /// the next to touch them finds less in the processor's cache (benchmarks/NOTES.md).
@@ -195,7 +194,7 @@ impl Reader {
 
     fn read(&mut self, gather: Duration) {
         let mut drained = 0;
-        let mut flow = Flow::default();
+        let mut pace = Pace::default();
         let mut looking = Looking::default();
         let mut enough = BATCH_BYTES;
         loop {
@@ -222,23 +221,22 @@ impl Reader {
             drained += self.look_for_ends(now);
             let due = self.engine.tick(now);
             // An event that is open after something came: its other records are on their way.
-            let flows = flow.goes_on(drained, now);
+            let pause = pace.take(drained, now);
             let dense = drained >= DENSE_PACKETS || (drained > 0 && due.is_some());
             looking.take(self.engine.shares().looks, drained, now);
-            let flows = flows && !looking.wants_haste();
+            let pause = pause.filter(|_| !looking.wants_haste());
             drained = 0;
-            enough = if flows { FLOW_BATCH_BYTES } else { BATCH_BYTES };
-            if (dense || flows) && !gather.is_zero() && !looking.wants_each() {
-                let patience = if flows { FLOW_BATCH_MS } else { BATCH_MS };
+            let patience;
+            (enough, patience) = match pause {
+                Some(_) => (FLOW_BATCH_BYTES, FLOW_BATCH_MS),
+                None => (BATCH_BYTES, BATCH_MS),
+            };
+            if (dense || pause.is_some()) && !gather.is_zero() && !looking.wants_each() {
                 if self.engine.output().len() >= enough || now >= self.delivered_ms + patience {
                     self.deliver(now);
                 }
                 self.shared.counters.add(Count::Pauses, 1);
-                system::sleep(if flows {
-                    gather.max(flow::PAUSE)
-                } else {
-                    gather
-                });
+                system::sleep(pause.map_or(gather, |pause| gather.max(pause)));
             } else {
                 self.deliver(now);
                 let next = due.into_iter().chain(self.engine.endpoints().next()).min();

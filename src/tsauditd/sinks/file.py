@@ -30,7 +30,7 @@ class FileWriter:
 
     pause = 1.0
     backs_off = False
-    gathers = 512 << 10
+    gathers = 256 << 10
     cut = 0
     uncertain = 0
 
