@@ -1,10 +1,29 @@
-"""Events as the core writes them, made up: what tests of timelines need of them."""
+"""Events as the core writes them, made up: what tests of timelines need of them, and lines for those of sinks."""
 
+import random
 from datetime import UTC, datetime
 from typing import Any
 
 Event = dict[str, Any]
 START = 1_700_000_000_000
+
+
+def storm_line(number: int) -> bytes:
+    """A line of 1,000 bytes that differs from others in its number: as in a storm of one program's open()."""
+    head = (
+        b'{"@timestamp":"2024-05-01T10:30:00.123Z","event":{"id":"1714559400.123:%09d","outcome":"success"}'
+        % number
+    )
+    return (head + _MEMBERS)[:998] + b"}\n"
+
+
+_MEMBERS = b"".join(b',"member%02d":"its value"' % number for number in range(99))
+
+
+def random_lines(source: random.Random, size: int) -> bytes:
+    """So many bytes of lines of 1,000 that hardly can be compressed: the worst that somebody could have opened."""
+    text = source.randbytes(size).translate(bytes(33 + byte % 94 for byte in range(256)))
+    return b"".join(text[start : start + 999] + b"\n" for start in range(0, size, 1000))
 
 
 class Maker:

@@ -1,4 +1,4 @@
-"""What never ends takes no memory: a million records without an end marker, live."""
+"""What never ends takes no memory: a million records without an end marker, an output whose reader does not read."""
 
 import subprocess
 import sys
@@ -99,3 +99,95 @@ def test_ten_thousand_open_sessions_and_half_a_million_commands_in_one() -> None
     assert int(opened) < 96 << 10
     assert int(built) < 8 << 10
     assert ends == ["500002", "ended", "1", "ended"]
+
+
+OUTPUTS = """
+import os, random, re, socket, sys, threading
+from contextlib import ExitStack
+from pathlib import Path
+from fakes import FakeLoop
+from made import random_lines, storm_line
+from tsauditd.config import FileOutput, StdoutOutput, SyslogOutput
+from tsauditd.sinks import Actions, Commands, open_sink
+
+def peak() -> int:
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+def read(size: int) -> None:
+    stream, _ = reader.accept()
+    accepted.append(stream)
+    while size > 0:
+        size -= len(stream.recv(1 << 16))
+
+which, alike, directory = sys.argv[1], sys.argv[2] == "alike", Path(sys.argv[3])
+with ExitStack() as stack:
+    if which == "unix":
+        reader = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        reader.bind(str(directory / "log"))
+        output = SyslogOutput(address=f"unix:{directory}/log")
+    elif which == "tcp":
+        reader = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        output = SyslogOutput(address="tcp://127.0.0.1:%d" % reader.getsockname()[1])
+    elif which == "gone":
+        output = SyslogOutput(address=f"unix:{directory}/nowhere")
+    elif which == "stdout":
+        reader, writer = os.pipe()
+        os.dup2(writer, 1)
+        output = StdoutOutput()
+    else:
+        os.mkfifo(directory / "pipe")
+        reader = os.open(directory / "pipe", os.O_RDWR)
+        output = FileOutput(path=str(directory / "pipe"))
+    sink = open_sink(output, FakeLoop(), Actions(Commands((), ()), lambda line: None))
+    source = random.Random(7)
+    Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew (proc_pid_clear_refs(5))
+    idle = peak()
+    if which == "tcp":  # what was read may have to be sent again
+        accepted: list[socket.socket] = []
+        threading.Thread(target=read, args=(20_000_000,), daemon=True).start()
+        for batch in range(200):
+            sink.write(random_lines(source, 100_000))
+            while sink.health().waiting > 1_000_000:
+                pass
+    given = 0
+    for batch in range(200):
+        size = (1_000, 200_000, 600_000, 1_000_000)[batch % 4]
+        if sink.holding:
+            break
+        if alike:
+            sink.write(b"".join(storm_line(given // 1000 + number) for number in range(size // 1000)))
+        else:
+            sink.write(random_lines(source, size))
+        given += size
+    health = sink.health()
+    print(peak() - idle, given, health.waiting, health.dropped, file=sys.stderr)
+    sink.close(0)
+"""
+
+
+@pytest.mark.parametrize("lines", ["alike", "unlike"])
+@pytest.mark.parametrize("output", ["unix", "tcp", "gone", "stdout", "file"])
+def test_an_output_whose_reader_does_not_read_takes_less_than_48_mb(
+    output: str, lines: str, tmp_path: Path
+) -> None:
+    """With its defaults; so that a daemon that has 40 at rest stays below 100 MB with its batches on their way."""
+    tests = Path(__file__).parent
+    run = subprocess.run(
+        [sys.executable, "-c", OUTPUTS, output, lines, str(tmp_path)],
+        cwd=tests,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env={"PYTHONPATH": f"{tests.parent / 'src'}:{tests}", "PATH": "/usr/bin:/bin"},
+    )
+    assert run.returncode == 0, run.stderr
+    grown, given, waiting, dropped = map(int, run.stderr.split())
+    assert grown < 48 << 10
+    if output == "file":
+        assert dropped == 0, "it waits instead"
+        assert waiting <= 33 << 20 < given + (1 << 20)
+    elif lines == "alike" and output != "stdout":
+        assert dropped == 0
+        assert waiting < given / 50
+    else:
+        assert dropped > 0

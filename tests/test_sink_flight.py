@@ -1,37 +1,68 @@
 """What is kept and what is counted of what was sent: nothing in between is missed, and both are bounded."""
 
 import socket
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made import storm_line
 
 from tsauditd.sinks.flight import Flight, UnderWay
+from tsauditd.sinks.packed import PIECE_BYTES
+
+
+def letters(place: int, size: int) -> bytes:
+    """Lines in all that are sent, each told from its neighbours."""
+    return bytes([97 + place % 26]) * size
 
 
 @given(
     st.lists(st.integers(1, 100_000), max_size=60),
-    st.integers(0, 300_000),
+    st.integers(0, 1_000_000),
     st.integers(0, 3_000_000),
 )
 def test_every_message_under_way_is_kept_or_counted(sizes: list[int], limit: int, under_way: int) -> None:
     flight = Flight(limit)
-    for size in sizes:
-        flight.sent(b"x" * size, size, 1, under_way)
-    kept = flight.kept
+    for place, size in enumerate(sizes):
+        flight.sent(letters(place, size), size, 1, under_way)
+    kept = list(flight.kept())
+    assert flight.keeps == bool(kept)
     assert sum(map(len, kept[1:])) < max(limit, 1)
-    assert [len(lines) for lines in kept] == sizes[len(sizes) - len(kept) :]
+    assert all(len(part) < PIECE_BYTES + 100_000 for part in kept)
+    first, behind = len(sizes), sum(map(len, kept))
+    while behind > 0:
+        first -= 1
+        behind -= sizes[first]
+    assert behind == 0, "whole batches"
+    assert b"".join(kept) == b"".join(
+        letters(place, size) for place, size in enumerate(sizes) if place >= first
+    )
     lost, sum_behind = 0, 0
-    for place, size in enumerate(reversed(sizes)):
-        if place >= len(kept) and sum_behind < under_way:
+    for place, size in reversed(list(enumerate(sizes))):
+        if place < first and sum_behind < under_way:
             lost += 1
         sum_behind += size
     counted = flight.broken(under_way)
-    assert lost <= counted <= len(sizes) - len(kept)
+    assert lost <= counted <= first
     if under_way == 0:
         assert counted == 0
     assert flight.broken(under_way) == 0, "told once"
+
+
+def test_what_is_kept_takes_far_less_than_it_is() -> None:
+    """Lines of a storm: 16 MiB of them in less than one."""
+    flight = Flight(16 << 20)
+    tracemalloc.start()
+    try:
+        for batch in range(1000):
+            flight.sent(b"".join(storm_line(batch * 20 + each) for each in range(20)), 20_000, 20, 1 << 20)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 1 << 20
+    assert sum(map(len, flight.kept())) >= 16 << 20
 
 
 @pytest.fixture

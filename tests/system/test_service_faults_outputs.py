@@ -130,7 +130,7 @@ def test_a_collector_that_is_gone(untouched: Snapshot, flood: str, flood_rules: 
         words = configured(
             tmp_path,
             f'type = "file"\npath = "{file}"',
-            f'type = "syslog"\naddress = "tcp://127.0.0.1:{port}"\nqueue_bytes = 1000000',
+            f'type = "syslog"\naddress = "tcp://127.0.0.1:{port}"\nqueue_bytes = 65536',
         )
         with running(tmp_path, *words, "--rules", str(flood_rules), key="flood") as daemon:
             subprocess.run([flood, "open", "3000", prefix], check=True, timeout=PATIENCE_S)

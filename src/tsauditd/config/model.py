@@ -109,7 +109,7 @@ class Output:
 
     type: ClassVar[str]
 
-    queue_bytes: int = _between(64 << 20, 64 << 10, 1 << 30)
+    queue_bytes: int = _between(32 << 20, 64 << 10, 1 << 30)
     """Bytes that may wait for a slow reader before lines are dropped, counted."""
 
     when_full: str = _one_of("drop-newest", "drop-newest", "drop-oldest")
@@ -131,9 +131,6 @@ class FileOutput(Output):
     """[[output]] type = "file"."""
 
     type: ClassVar[str] = "file"
-
-    queue_bytes: int = _between(32 << 20, 64 << 10, 1 << 30)
-    """Bytes that may wait while the disk is slow. Beyond, makers of events wait: more would be late by more."""
 
     when_full: str = _one_of("wait", "wait", "drop-newest", "drop-oldest")
     """`wait`: reading waits, as auditd does while it writes, and the kernel's own queue holds what comes."""
@@ -202,6 +199,9 @@ class SyslogOutput(Output):
     """[[output]] type = "syslog"."""
 
     type: ClassVar[str] = "syslog"
+
+    queue_bytes: int = _between(16 << 20, 64 << 10, 1 << 30)
+    """Bytes that may wait for a slow collector, compressed, before lines are dropped, counted."""
 
     address: str = _like(
         "unix:/dev/log", ADDRESS, "unix:/PATH, udp://HOST:PORT, tcp://HOST:PORT or tls://HOST:PORT"

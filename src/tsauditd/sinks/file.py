@@ -31,6 +31,7 @@ class FileWriter:
     pause = 1.0
     backs_off = False
     gathers = 256 << 10
+    packs = False
     cut = 0
     uncertain = 0
 

@@ -6,7 +6,10 @@ import struct
 import sys
 import termios
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from tsauditd.sinks.packed import PIECE_BYTES, Packed, packed
 
 _CHUNK = 64 << 10
 """Bytes of what is only counted that share one entry."""
@@ -32,38 +35,69 @@ class _Sent:
 class Flight:
     """The last `resend_bytes` that were sent, and how many messages before those may still be on their way.
 
-    Bounds: `resend_bytes` and one batch more; entries of 64 KiB for what both ends' socket buffers can hold.
+    Bounds: `resend_bytes`, which are kept compressed, and one batch or piece more; entries of 64 KiB for what both
+    ends' socket buffers can hold.
     """
 
     def __init__(self, resend_bytes: int) -> None:
         self._limit = resend_bytes
-        self._kept: deque[tuple[bytes, _Sent]] = deque()
+        self._packed: deque[tuple[Packed, _Sent]] = deque()
+        self._loose: deque[tuple[bytes, _Sent]] = deque()
+        self._loose_lines = 0
         self._kept_lines = 0
         self._kept_size = 0
         self._counted: deque[_Sent] = deque()
         self._counted_size = 0
 
     @property
-    def kept(self) -> list[bytes]:
+    def keeps(self) -> bool:
+        """Whether there is anything to send again."""
+        return self._kept_lines > 0
+
+    def kept(self) -> Iterator[bytes]:
         """The lines to send again after a break, in order."""
-        return [lines for lines, _ in self._kept]
+        for piece, _ in self._packed:
+            yield piece.lines()
+        for lines, _ in self._loose:
+            yield lines
 
     def sent(self, lines: bytes, size: int, messages: int, under_way: int) -> None:
         """Takes note of a batch. size: its bytes on the connection. under_way: bytes that may be unread there now."""
-        self._kept.append((lines, _Sent(size, messages)))
+        self._loose.append((lines, _Sent(size, messages)))
+        self._loose_lines += len(lines)
         self._kept_lines += len(lines)
         self._kept_size += size
-        while self._kept and self._kept_lines - len(self._kept[0][0]) >= self._limit:
-            old, what = self._kept.popleft()
-            self._kept_lines -= len(old)
-            self._kept_size -= what.size
-            self._counted_size += what.size
-            if self._counted and self._counted[-1].size + what.size <= _CHUNK:
-                self._counted[-1].size += what.size
-                self._counted[-1].messages += what.messages
-            else:
-                self._counted.append(what)
+        while self._kept_lines and self._kept_lines - self._oldest() >= self._limit:
+            self._let_go()
+        if self._loose_lines >= PIECE_BYTES:
+            self._pack()
         self._forget(under_way)
+
+    def _pack(self) -> None:
+        what = _Sent(sum(each.size for _, each in self._loose), sum(each.messages for _, each in self._loose))
+        self._packed.append((packed([lines for lines, _ in self._loose]), what))
+        self._loose.clear()
+        self._loose_lines = 0
+
+    def _oldest(self) -> int:
+        """Bytes of the oldest lines that are kept."""
+        return self._packed[0][0].size if self._packed else len(self._loose[0][0])
+
+    def _let_go(self) -> None:
+        """Only counts the oldest lines from now on."""
+        self._kept_lines -= self._oldest()
+        if self._packed:
+            _, what = self._packed.popleft()
+        else:
+            lines, what = self._loose.popleft()
+            self._loose_lines -= len(lines)
+        self._kept_size -= what.size
+        self._counted_size += what.size
+        if self._counted and self._counted[-1].size + what.size <= _CHUNK:
+            self._counted[-1].size += what.size
+            self._counted[-1].messages += what.messages
+        else:
+            self._counted.append(what)
 
     def broken(self, under_way: int) -> int:
         """The connection broke: how many messages are at most lost that are not kept."""

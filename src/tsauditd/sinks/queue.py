@@ -5,9 +5,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 from tsauditd.event import SinkHealth
+from tsauditd.sinks.packed import PIECE_BYTES, Packed, packed, parts
+from tsauditd.sinks.writer import Writer
 
 _TICK = 1.0
 """Seconds between two calls of a writer's `tick` while lines come."""
@@ -18,6 +19,9 @@ _FLOW_BYTES = 16 << 10
 _LINGER = 0.025
 """Seconds that the lines of a flow wait for others to be written with."""
 
+_LEAST_PACKED = 16 << 10
+"""Fewer bytes are not packed to make room for others."""
+
 _MOST_GATHERED = 4 << 20
 """Bytes that a writer is given at once, at most, unless one batch has more."""
 
@@ -25,55 +29,12 @@ _LAST_PAUSE = 30.0
 """Seconds: the longest pause before what failed is tried again."""
 
 
-class Writer(Protocol):
-    """What the thread calls, and nobody else: may block, raises OSError."""
-
-    name: str
-    """What messages call it."""
-
-    pause: float
-    """Seconds before a failed write is tried again; doubled with each failure up to 30 s where `backs_off`."""
-
-    backs_off: bool
-
-    gathers: int
-    """Bytes of a flow that it is best given at once; 0: a batch each time. Far more come when it does not keep up."""
-
-    def write(self, lines: bytes, start: int) -> int:
-        """Writes whole lines from byte `start` on, as many as go; returns the first byte not written.
-
-        Raises OSError; BrokenPipeError: the reader has gone for good.
-        """
-
-    cut: int
-    """Lines that were shortened: too long for where they go."""
-
-    uncertain: int
-    """Lines of which nobody knows whether they arrived; what is written is not counted back for them."""
-
-    def tick(self) -> float:
-        """What the clock asks for. A failure holds no line up; it is told as well.
-
-        Called about once a second while lines come. Returns in how many seconds it is to be called while none do.
-        """
-
-    def close(self) -> None:
-        """Lets go of what was opened."""
-
-    def abandon(self) -> None:
-        """From another thread, when patience is over: a `write` that waits is to raise soon, if that is possible."""
-
-    @property
-    def state(self) -> str | None:
-        """Why nothing is written just now, in words; None when all is well."""
-
-
 class QueueSink:
     """A sink whose writer has a thread of its own. What a full queue drops is counted; order is kept.
 
     `when_full`: `drop-newest`, `drop-oldest`, or `wait`: then it asks for reading to be held back (`holding`), and
     drops only while its writer fails or is suspended, since waiting for that could last for ever.
-    Bounds: `queue_bytes`, and one batch more when the queue was empty or waits.
+    Bounds: `queue_bytes` as they are kept, and one batch more when the queue was empty or waits.
     """
 
     def __init__(
@@ -86,9 +47,12 @@ class QueueSink:
         self._held = 0
         self._full = False
         self._changed = threading.Condition()
-        self._queue: deque[bytes | Callable[[], None]] = deque()
+        self._queue: deque[bytes | Packed | Callable[[], None]] = deque()
         self._urgent: deque[Callable[[], None]] = deque()
         self._waiting = 0
+        """Bytes of what waits, as it is kept."""
+        self._loose = 0
+        """Of those, how many stand at the queue's end as they came. Never fewer, but for an order before them."""
         self._written = 0
         self._dropped = 0
         self._error: str | None = None
@@ -146,12 +110,8 @@ class QueueSink:
         with self._changed:
             if self._closed or not lines:
                 return
-            if self._waiting and self._waiting + len(lines) > self._limit and not self._waits():
-                lines = self._fit(lines)
-                if not lines:
-                    return
-            self._queue.append(lines)
-            self._waiting += len(lines)
+            for part in parts(lines) if self.writer.packs else (lines,):
+                self._add(part)
             if self._waiting > self._limit and not self._full and self._waits():
                 self._full = True
                 self._held += 1
@@ -167,6 +127,7 @@ class QueueSink:
                 self._hurry = True
             else:
                 self._queue.append(action)
+                self._loose = 0
             self._changed.notify()
 
     def resize(self, queue_bytes: int, *, when_full: str) -> None:
@@ -185,9 +146,9 @@ class QueueSink:
         self._thread.join(patience)
         with self._changed:
             self._closed = True
-            left = [self._current[self._at :], *(each for each in self._queue if isinstance(each, bytes))]
+            self._dropped += self._current.count(b"\n", self._at)
+            self._dropped += sum(_count(each) for each in self._queue if not callable(each))
             self._queue.clear()
-            self._dropped += sum(part.count(b"\n") for part in left)
             self._waiting = 0
             self._changed.notify()
         if self._thread.is_alive():
@@ -197,16 +158,41 @@ class QueueSink:
         """Whether a full queue is to wait now: its writer neither fails nor is suspended."""
         return self._when_full == "wait" and not (self._closed or self._error or self.writer.state)
 
+    def _add(self, lines: bytes) -> None:
+        if self._waiting and self._waiting + len(lines) > self._limit and not self._waits():
+            lines = self._fit(lines)
+            if not lines:
+                return
+        self._queue.append(lines)
+        self._waiting += len(lines)
+        if self.writer.packs:
+            self._loose += len(lines)
+            if self._loose >= PIECE_BYTES:
+                self._pack()
+
+    def _pack(self) -> None:
+        """Packs what stands at the queue's end as it came."""
+        loose: list[bytes] = []
+        while self._queue and isinstance(last := self._queue[-1], bytes):
+            loose.append(last)
+            self._queue.pop()
+        piece = packed(loose[::-1])
+        self._queue.append(piece)
+        self._waiting += len(piece.data) - piece.size
+        self._loose = 0
+
     def _fit(self, lines: bytes) -> bytes:
         """Makes room by the policy; returns what of `lines` is to be kept."""
+        if self._loose >= _LEAST_PACKED:
+            self._pack()
         if self._when_full == "drop-oldest":
             for place, each in enumerate(list(self._queue)):
                 if self._waiting + len(lines) <= self._limit:
                     break
-                if isinstance(each, bytes):
+                if not callable(each):
                     self._queue[place] = _nothing
-                    self._waiting -= len(each)
-                    self._dropped += each.count(b"\n")
+                    self._waiting -= _kept(each)
+                    self._dropped += _count(each)
         keep = lines.rfind(b"\n", 0, max(self._limit - self._waiting, 0)) + 1
         if keep < len(lines):
             self._dropped += lines.count(b"\n", keep)
@@ -254,9 +240,9 @@ class QueueSink:
                         self._lingers = False
                         continue
                     first = self._queue.popleft()
-                    if not isinstance(first, bytes):
+                    if callable(first):
                         return first
-                    self._current, self._at = self._gather(first), 0
+                    self._current, self._at = self._gather(self._unpacked(first)), 0
                     continue
                 if self._ending:
                     return None
@@ -267,9 +253,17 @@ class QueueSink:
     def _linger(self) -> float:
         """Seconds that the lines at the head of the queue may wait for more."""
         enough = self._hurry or self._full or self._waiting >= self.writer.gathers
-        if enough or not isinstance(self._queue[0], bytes):
+        if enough or callable(self._queue[0]):
             return 0.0
         return self._flows_until - time.monotonic()
+
+    def _unpacked(self, first: bytes | Packed) -> bytes:
+        """The lines from the head of the queue as they came."""
+        if isinstance(first, bytes):
+            self._loose = max(self._loose - len(first), 0)
+            return first
+        self._waiting += first.size - len(first.data)
+        return first.lines()
 
     def _gather(self, first: bytes) -> bytes:
         """The lines that came with the first, as many as are best written at once. Enough is not copied for more."""
@@ -330,6 +324,16 @@ class QueueSink:
             self._closed = True
             self._queue.clear()
             self._current, self._at, self._waiting = b"", 0, 0
+
+
+def _kept(waits: bytes | Packed) -> int:
+    """Bytes that it takes."""
+    return len(waits.data if isinstance(waits, Packed) else waits)
+
+
+def _count(waits: bytes | Packed) -> int:
+    """Lines that it has."""
+    return (waits.lines() if isinstance(waits, Packed) else waits).count(b"\n")
 
 
 def _nothing() -> None:

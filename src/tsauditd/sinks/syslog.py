@@ -6,6 +6,7 @@ import os
 import select
 import socket
 import ssl
+import struct
 import time
 
 from tsauditd.config import SyslogOutput
@@ -24,6 +25,9 @@ _DEAD_SECONDS = 60
 
 _SLICE_SECONDS = 0.5
 """How long one call waits for a peer that takes nothing, before it is looked whether anybody still wants it."""
+
+_SLICE = struct.pack("ll", 0, int(_SLICE_SECONDS * 1e6))
+"""The same as socket(7) takes it."""
 
 _LOOK_SECONDS, _REST_SECONDS = 2.0, 10.0
 """How often it is looked, while there is nothing to say, whether a stream's other end is there, and what the
@@ -46,6 +50,7 @@ class SyslogWriter:
     pause = 0.5
     backs_off = True
     gathers = 0
+    packs = True
     state: str | None = None
 
     def __init__(self, output: SyslogOutput) -> None:
@@ -141,10 +146,11 @@ class SyslogWriter:
             self._look()
             return
         self._socket = self._connect()
-        self._socket.settimeout(_SLICE_SECONDS)
+        if self._streams:
+            self._socket.settimeout(_SLICE_SECONDS)
         self._under_way = None if self._kind == "udp" else UnderWay(self._socket)
         if self._resend:
-            for part in self._flight.kept:
+            for part in self._flight.kept():
                 self._send(part)
             self._resend = False
 
@@ -155,6 +161,8 @@ class SyslogWriter:
     def _connect(self) -> socket.socket:
         if self._kind == "unix":
             local = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            # Rather than a timeout of Python's, which asks poll(2) before each message.
+            local.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SLICE)
             try:
                 local.connect(self._place)
             except OSError:
@@ -164,6 +172,7 @@ class SyslogWriter:
         if self._kind == "udp":
             family, kind, protocol, _, address = socket.getaddrinfo(*self._address, type=socket.SOCK_DGRAM)[0]
             datagrams = socket.socket(family, kind, protocol)
+            datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SLICE)
             datagrams.connect(address)
             return datagrams
         stream = socket.create_connection(self._address, _CONNECT_SECONDS)
@@ -192,12 +201,12 @@ class SyslogWriter:
         return len(messages), len(ends), cut
 
     def _send_all(self, what: memoryview) -> None:
-        """Sends it, however long a peer takes that is alive; raises TimeoutError when nobody wants it any more."""
+        """Sends it, however long a peer takes that is alive; raises OSError when nobody wants it any more."""
         assert self._socket is not None
         while what:
             try:
                 what = what[self._socket.send(what[:_PIECE]) :]
-            except TimeoutError as error:
+            except (TimeoutError, BlockingIOError) as error:
                 if self._abandoned or error.errno == errno.ETIMEDOUT:
                     raise
 
@@ -222,7 +231,7 @@ class SyslogWriter:
         if self._under_way is not None:
             self.uncertain += self._flight.broken(self._under_way.bytes())
         self._drop()
-        self._resend = bool(self._flight.kept)
+        self._resend = self._flight.keeps
 
     def _drop(self) -> None:
         if self._socket is not None:
