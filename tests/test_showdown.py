@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from showdown import figures, fleet, latency, page, profile, publish, rounds, tables, written
+from showdown import contenders, figures, fleet, latency, page, profile, publish, rounds, tables, written
 from showdown.contenders import UNIT_NICE, Contender
 from showdown.written import Delivered, Form
 
@@ -116,6 +116,46 @@ def test_percentiles_are_values_that_were_measured() -> None:
 def test_a_line_that_never_came_leaves_no_percentile() -> None:
     told = {"latency_rest": {"ms": [1.0], "missing": 1}}
     assert figures.latency(told, "rest", 0.5) is None
+
+
+def pieces(*peaks: tuple[float, float]) -> list[dict[str, Any]]:
+    """Rounds of one piece of work: the memory of all processes, and of those beside the reader."""
+    return [{"open": {"peak_mb": all_of_them, "others_peak_mb": others}} for all_of_them, others in peaks]
+
+
+def test_the_memory_aims_take_each_of_ours_and_of_a_pipeline_the_reader_alone() -> None:
+    told = {
+        "rounds": pieces((110.0, 8.0), (104.0, 1.0)),
+        "idle": {"resident_mb": 42.0, "others_resident_mb": 4.0},
+        "burst": {"peak_mb": 60.0, "others_peak_mb": 5.0},
+    }
+    them = dict.fromkeys((figures.OURS, figures.LEAN, figures.OURS_SYSLOG), told)
+    aims = [aim for aim in figures.AIMS if "resident" in aim.what]
+    values = {aim.what: (aim.value({"contenders": them}), aim.aim) for aim in aims}
+    assert values == {
+        "resident memory at rest, MB: tsauditd": (42, 40),
+        "resident memory at rest, MB: tsauditd, lean rules": (42, 40),
+        "resident memory at rest, MB: tsauditd + rsyslog, tsauditd alone": (38, 40),
+        "resident memory, most of all storms, MB: tsauditd": (110, 100),
+        "resident memory, most of all storms, MB: tsauditd, lean rules": (110, 100),
+        "resident memory, most of all storms, MB: tsauditd + rsyslog, tsauditd alone": (103, 100),
+    }
+    assert figures.others_peak_mb(told) == 8
+
+
+def test_a_burst_counts_as_a_storm() -> None:
+    told = {"rounds": pieces((50.0, 2.0)), "burst": {"peak_mb": 90.0, "others_peak_mb": 20.0}}
+    assert (figures.peak_mb(told), figures.own_peak_mb(told), figures.others_peak_mb(told)) == (90, 70, 20)
+
+
+def test_memory_that_was_not_told_apart_is_nobody_s_own() -> None:
+    told = {"rounds": [{"open": {"peak_mb": 50.0}}], "idle": {"resident_mb": 42.0}}
+    assert (figures.own_peak_mb(told), figures.own_rest_mb(told), figures.others_peak_mb(told)) == (None,) * 3
+
+
+def test_the_names_of_ours_are_those_of_the_contenders() -> None:
+    named = {one.name for one in contenders.contenders(Path("floor"))}
+    assert {figures.OURS, figures.LEAN, figures.OURS_SYSLOG} <= named
 
 
 @pytest.fixture(scope="module")

@@ -99,6 +99,7 @@ class Arena:
                 "backlog_waits": after.backlog_wait_time_actual - status.backlog_wait_time_actual,
                 "backlog_most": most(),
                 "peak_mb": self.pipeline.resident_mb("VmHWM"),
+                "others_peak_mb": self.pipeline.resident_mb("VmHWM", others=True),
                 "bytes": written_bytes(self.at) - size,
                 "settled": settled,
             }

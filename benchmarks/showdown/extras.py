@@ -86,6 +86,7 @@ def idle(arena: Arena, seconds: int) -> dict[str, float]:
         "wakeups_a_second": spent.wakeups / seconds,
         "cpu_ms_a_second": spent.cpu_ns / 1e6 / seconds,
         "resident_mb": arena.pipeline.resident_mb(),
+        "others_resident_mb": arena.pipeline.resident_mb(others=True),
     }
 
 
@@ -162,6 +163,7 @@ def burst(arena: Arena, storms: Path, directory: Path, opens: int) -> dict[str, 
         "lost_records": lost,
         "recovered_s": seconds if settled else None,
         "peak_mb": arena.pipeline.resident_mb("VmHWM"),
+        "others_peak_mb": arena.pipeline.resident_mb("VmHWM", others=True),
         "key": work.key,
         "target": target,
     }

@@ -9,7 +9,7 @@ from typing import Any
 from report import median
 
 FLOOR, BATCHED_FLOOR, LEAN_FLOOR = "floor", "floor, recvmmsg", "floor, recvmmsg, lean rules"
-OURS, LEAN = "tsauditd", "tsauditd, lean rules"
+OURS, LEAN, OURS_SYSLOG = "tsauditd", "tsauditd, lean rules", "tsauditd + rsyslog"
 AUDITD, LAUREL = "auditd", "auditd + laurel"
 
 Value = float | None
@@ -102,10 +102,33 @@ def compressed(told: Told, work: str) -> Value:
 
 def peak_mb(told: Told) -> Value:
     """The most memory in any piece of work, all processes of the pipeline together."""
-    peaks = [one["peak_mb"] for works in told["rounds"] for one in works.values()]
-    if told.get("burst"):
-        peaks.append(told["burst"]["peak_mb"])
-    return max(peaks, default=0.0) or None
+    return max((one["peak_mb"] for one in _pieces(told)), default=0.0) or None
+
+
+def others_peak_mb(told: Told) -> Value:
+    """The same of those beside the reader, as a syslog daemon; None without any, or where it was not told."""
+    return max((one.get("others_peak_mb", 0.0) for one in _pieces(told)), default=0.0) or None
+
+
+def own_peak_mb(told: Told) -> Value:
+    """Of the reader alone (with its plugins); None where it was not told apart from others."""
+    pieces = _pieces(told)
+    if not all("others_peak_mb" in one for one in pieces):
+        return None
+    return max((one["peak_mb"] - one["others_peak_mb"] for one in pieces), default=0.0) or None
+
+
+def own_rest_mb(told: Told) -> Value:
+    """The reader's memory at rest; None where it was not told apart from others."""
+    if idle(told, "resident_mb") is None or "others_resident_mb" not in told["idle"]:
+        return None
+    return float(told["idle"]["resident_mb"] - told["idle"]["others_resident_mb"])
+
+
+def _pieces(told: Told) -> list[Told]:
+    """All that its memory was watched in: the works of each round, and the burst."""
+    pieces = [one for works in told["rounds"] for one in works.values()]
+    return [*pieces, told["burst"]] if told.get("burst") else pieces
 
 
 def text(value: Value, digits: int = 2) -> str:
@@ -196,8 +219,13 @@ AIMS = (
     Aim("offline, MB for a second of CPU, sparse", _offline("raw", "mb_a_second"), 250, most=False),
     Aim("call to line, ms, p99 at rest", _of(OURS, lambda told: latency(told, "rest", 0.99)), 20, most=True),
     Aim("call to line, ms, p99 in the storm", _of(OURS, lambda told: latency(told, "storm", 0.99)), 100, most=True),
-    Aim("resident memory at rest, MB", _of(OURS, lambda told: idle(told, "resident_mb")), 40, most=True),
-    Aim("resident memory, most of all storms, MB", _of(OURS, peak_mb), 100, most=True),
+    *(Aim(f"resident memory at rest, MB: {name}", _of(name, lambda told: idle(told, "resident_mb")), 40, most=True)
+      for name in (OURS, LEAN)),
+    Aim(f"resident memory at rest, MB: {OURS_SYSLOG}, tsauditd alone", _of(OURS_SYSLOG, own_rest_mb), 40, most=True),
+    *(Aim(f"resident memory, most of all storms, MB: {name}", _of(name, peak_mb), 100, most=True)
+      for name in (OURS, LEAN)),
+    Aim(f"resident memory, most of all storms, MB: {OURS_SYSLOG}, tsauditd alone", _of(OURS_SYSLOG, own_peak_mb), 100,
+        most=True),
     Aim("wake-ups a second at rest", _of(OURS, lambda told: idle(told, "wakeups_a_second")), 2, most=True),
 )  # fmt: skip
 

@@ -110,10 +110,14 @@ class Pipeline:
             before = after
         return False
 
-    def resident_mb(self, which: str = "VmRSS") -> float:
-        """Memory resident in all of them: now (VmRSS), or the most since forget_peaks() (VmHWM of proc(5))."""
+    def resident_mb(self, which: str = "VmRSS", *, others: bool = False) -> float:
+        """Memory resident in all of them: now (VmRSS), or the most since forget_peaks() (VmHWM of proc(5)).
+
+        `others`: only in those that were started beside the reader, as a syslog daemon.
+        """
         total = 0
-        for pid in self.pids():
+        started = self._started[:-1] if others else self._started
+        for pid in (pid for process in started for pid in family(process.pid)):
             with contextlib.suppress(OSError):
                 found = re.search(
                     rf"^{which}:\s+(\d+)", (PROC / str(pid) / "status").read_text(), re.MULTILINE

@@ -22,6 +22,7 @@ from showdown.figures import (
     kauditd_us,
     latency,
     middle,
+    others_peak_mb,
     peak_mb,
     requests_a_second,
     share_right,
@@ -155,13 +156,15 @@ def _once(them: dict[str, Told]) -> str:
             text(idle(told, "wakeups_a_second"), 1),
             text(idle(told, "cpu_ms_a_second")),
             text(idle(told, "resident_mb"), 1),
+            text(told["idle"].get("others_resident_mb") or None, 1),
             text(peak_mb(told), 1),
+            text(others_peak_mb(told), 1),
             *(_late(told, when, at) for when in ("rest", "storm") for at in (0.5, 0.99)),
             text(told.get("calls_per_event")),
         ])  # fmt: skip
     head = [
-        "once", "wake-ups/s", "CPU ms/s", "rest MB", "peak MB", "rest p50 ms", "p99", "storm p50 ms", "p99",
-        "calls/event",
+        "once", "wake-ups/s", "CPU ms/s", "rest MB", "of others", "peak MB", "of others", "rest p50 ms", "p99", "storm p50 ms",
+        "p99", "calls/event",
     ]  # fmt: skip
     return table(head, rows)
 
