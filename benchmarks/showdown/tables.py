@@ -163,8 +163,8 @@ def _once(them: dict[str, Told]) -> str:
             text(told.get("calls_per_event")),
         ])  # fmt: skip
     head = [
-        "once", "wake-ups/s", "CPU ms/s", "rest MB", "of others", "peak MB", "of others", "rest p50 ms", "p99", "storm p50 ms",
-        "p99", "calls/event",
+        "once", "wake-ups/s", "CPU ms/s", "rest MB", "of others", "peak MB", "of others", "rest p50 ms", "p99",
+        "storm p50 ms", "p99", "calls/event",
     ]  # fmt: skip
     return table(head, rows)
 
