@@ -20,8 +20,8 @@ from tsauditd.pipeline import Losses, Origin, Pipeline
 HERE = Origin("here", "id", "boot")
 
 
-def packet(serial: int) -> bytes:
-    text = f"audit(1700000000.000:{serial}): pid=1 uid=0 auid=0 ses=1 msg='op=x res=success'".encode()
+def packet(serial: int, op: str = "x") -> bytes:
+    text = f"audit(1700000000.000:{serial}): pid=1 uid=0 auid=0 ses=1 msg='op={op} res=success'".encode()
     return struct.pack("=IHHII", len(text), 1005, 0, 0, 0) + text
 
 
@@ -68,6 +68,7 @@ class Memory:
 
     def __init__(self, then: Callable[[], None]) -> None:
         self.got = b""
+        self.waiting = 0
         self.closed = False
         self._then = then
 
@@ -76,7 +77,7 @@ class Memory:
         self._then()
 
     def health(self) -> SinkHealth:
-        return SinkHealth(len(self.got), 0, 0, None)
+        return SinkHealth(len(self.got), self.waiting, 0, None)
 
     def close(self, patience: float) -> None:
         self.closed = True
@@ -142,6 +143,44 @@ def test_it_ends_when_nobody_reads_any_more() -> None:
 
     assert asyncio.run(run()).actions[0] == 1
     source.close()
+
+
+def test_memory_goes_back_after_a_storm_once_nothing_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Replay()
+    source.sender.settimeout(30)
+    waited: list[int] = []
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        sink = Memory(lambda: None)
+        sink.waiting = 1
+        looked = 0
+
+        def health() -> SinkHealth:
+            nonlocal looked
+            looked += sink.got.count(b"\n") >= 4000
+            if looked > 4:
+                sink.waiting = 0
+            return SinkHealth(len(sink.got), sink.waiting, 0, None)
+
+        def given_back() -> None:
+            waited.append(sink.waiting)
+            stop.set()
+
+        monkeypatch.setattr(sink, "health", health)
+        monkeypatch.setattr("tsauditd.delivery.give_memory_back", given_back)
+        pipeline = Pipeline([sink], HERE, say=pytest.fail, wall=lambda: 0.0)
+        delivery = Delivery(source, pipeline, listen(source, Config(), HERE), stop)
+        storm = asyncio.to_thread(
+            lambda: [source.sender.send(packet(serial, "x" * 6000)) for serial in range(1, 4001)]
+        )
+        await asyncio.wait_for(asyncio.gather(storm, delivery.run(lambda: None)), 60)
+
+    try:
+        asyncio.run(run())
+    finally:
+        source.close()
+    assert waited == [0]
 
 
 def counters(**values: int) -> ListenerCounters:

@@ -101,6 +101,33 @@ def test_ten_thousand_open_sessions_and_half_a_million_commands_in_one() -> None
     assert ends == ["500002", "ended", "1", "ended"]
 
 
+FREED = """
+from pathlib import Path
+from tsauditd.event import give_memory_back
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+kept, before = [], resident()
+for number in range(640):
+    freed = bytes(100_000) + bytes(number)
+    kept.append((freed, bytes(100 + number)))
+kept = [small for _, small in kept]
+del freed
+lots = resident() - before
+give_memory_back()
+print(lots, resident() - before)
+"""
+
+
+def test_memory_between_what_stays_is_given_back() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", FREED], capture_output=True, text=True, timeout=60, check=True
+    )
+    lots, rest = map(int, run.stdout.split())
+    assert rest < 10 << 20 < 40 << 20 < lots
+
+
 OUTPUTS = """
 import os, random, re, socket, sys, threading
 from contextlib import ExitStack

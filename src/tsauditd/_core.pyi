@@ -11,6 +11,7 @@ __all__ = [
     "Listener",
     "SyslogFormat",
     "__version__",
+    "give_memory_back",
     "record_type_name",
     "record_type_number",
     "syscall_name",
@@ -31,6 +32,9 @@ def record_type_number(name: str) -> int | None:
 
 def record_type_name(number: int) -> str | None:
     """The name of a record type's number, or None."""
+
+def give_memory_back() -> None:
+    """Gives memory that is free back to the kernel, as far as the allocator can (malloc_trim(3)); some milliseconds."""
 
 @final
 class Decoder:

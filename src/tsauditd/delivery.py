@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tsauditd.errors import TsauditdError
-from tsauditd.event import Listener, ListenerCounters, listener_counters
+from tsauditd.event import Listener, ListenerCounters, give_memory_back, listener_counters
 from tsauditd.kernel.rules.drift import Drift, drift_document
 from tsauditd.kernel.standing import Notice, notice_document
 from tsauditd.pipeline import Losses, Pipeline
@@ -26,6 +26,10 @@ for, and that goes on its way to here. Each answer costs a wake-up."""
 
 _HELD = 0.002
 """Seconds between two looks whether an output that holds reading back has room again."""
+
+_STORM_BYTES, _REST_BYTES = 16 << 20, 256 << 10
+"""After so many bytes of lines the allocator gives back what it has kept of them, once no more than these came in a
+tick and nothing waits."""
 
 
 class Source(Protocol):
@@ -113,6 +117,10 @@ class Delivery:
         self._lost = 0
         self._packets = -1
         """Packets at the last look."""
+        self._bytes = 0
+        """Bytes of lines at the last look."""
+        self._given_back = 0
+        """The same when memory was last given back."""
 
     async def run(self, last: Callable[[], None]) -> Summary:
         """Delivers the source's events until `stop` is set, then everything that is still on its way.
@@ -221,8 +229,16 @@ class Delivery:
             sessions.tick()
         if self._watch is not None:
             self._watch.look(counters["looks_off"])
+        self._give_back(counters["bytes_out"])
         if counters["ended"] or pipeline.finished:
             self._stop.set()
+
+    def _give_back(self, total: int) -> None:
+        """Gives memory back after a storm. total: bytes of lines so far."""
+        came, self._bytes = total - self._bytes, total
+        if came <= _REST_BYTES and total - self._given_back >= _STORM_BYTES and self._pipeline.idle:
+            give_memory_back()
+            self._given_back = total
 
     def _notice(self, *, rules: bool) -> None:
         """Tells what has come to be otherwise with the hold on the kernel's audit, and with its rules if so wanted."""

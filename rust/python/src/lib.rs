@@ -52,6 +52,12 @@ fn record_type_name(number: u16) -> Option<&'static str> {
     tables::record_type_name(number)
 }
 
+/// Gives memory that is free back to the kernel.
+#[pyfunction]
+fn give_memory_back(py: Python<'_>) {
+    py.detach(system::give_memory_back);
+}
+
 #[pymodule(gil_used = false)]
 #[pyo3(name = "_core")]
 fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -61,6 +67,7 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(syscall_name, module)?)?;
     module.add_function(wrap_pyfunction!(record_type_number, module)?)?;
     module.add_function(wrap_pyfunction!(record_type_name, module)?)?;
+    module.add_function(wrap_pyfunction!(give_memory_back, module)?)?;
     module.add_class::<decoder::Decoder>()?;
     module.add_class::<syslog::SyslogFormat>()?;
     module.add_class::<listener::Listener>()

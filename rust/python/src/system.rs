@@ -305,6 +305,15 @@ pub fn keep_memory() {
     }
 }
 
+/// Gives what the allocator has kept back to the kernel, all heaps' (malloc_trim(3)): some milliseconds, and faults later.
+pub fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes no pointers and may be called at any time, from any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Runs `spawn` with every signal blocked, so that a thread it makes never takes one meant for Python.
 pub fn without_signals<T>(spawn: impl FnOnce() -> T) -> T {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
