@@ -1,7 +1,9 @@
 """Syslog over every transport, to sockets of this process; TLS with certificates made for the test."""
 
 import contextlib
+import errno
 import json
+import select
 import socket
 import ssl
 import threading
@@ -12,6 +14,7 @@ from certificates import make_certificates
 
 from tsauditd.config import SyslogOutput
 from tsauditd.errors import BadConfiguration
+from tsauditd.event import send_datagrams
 from tsauditd.sinks.queue import QueueSink
 from tsauditd.sinks.syslog import SyslogWriter
 
@@ -135,6 +138,44 @@ def test_a_collector_that_takes_nothing_is_left_when_nobody_wants_it_any_more() 
     assert got < 40_000, "it was closed before all was taken"
     assert sink.health().dropped > 0
     collector.close()
+
+
+def test_a_local_socket_that_nobody_reads_is_left_when_nobody_wants_it_any_more(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind(str(tmp_path / "log"))
+        sink = QueueSink(SyslogWriter(SyslogOutput(address=f"unix:{tmp_path}/log")), 1 << 20)
+        sink.write(b"".join(line(number) for number in range(1000)))
+        writers = [thread for thread in threading.enumerate() if thread.name == f"sink {sink.name}"]
+        assert select.select([log], [], [], PATIENCE_S)[0]
+        sink.close(0.1)
+        for thread in writers:
+            thread.join(PATIENCE_S)
+            assert not thread.is_alive()
+        got = []
+        while select.select([log], [], [], 0)[0]:
+            got.append(log.recv(1 << 16).partition(b": ")[2] + b"\n")
+        assert got == [line(number) for number in range(len(got))]
+        assert 0 < len(got) < 1000
+        assert sink.health().dropped == 1000
+
+
+def test_datagrams_go_in_order_until_there_is_no_room() -> None:
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with one, other:
+        one.setblocking(False)
+        messages, ends = b"a" + b"bb" * 1000, [1, *range(3, 2002, 2)]
+        sent, error = send_datagrams(one.fileno(), messages, ends, 0)
+        assert error == errno.EAGAIN
+        assert 1 < sent < len(ends)
+        assert [other.recv(9) for _ in range(sent)] == [b"a", *[b"bb"] * (sent - 1)]
+        assert send_datagrams(one.fileno(), messages, ends, len(ends) - 1) == (1, 0)
+        assert send_datagrams(one.fileno(), messages, ends, len(ends)) == (0, 0)
+        for wrong in ([1, 5000], [3, 2]):
+            with pytest.raises(ValueError, match="ends"):
+                send_datagrams(one.fileno(), messages, wrong, 1)
+        other.close()
+        assert send_datagrams(one.fileno(), messages, ends, 0) == (0, errno.ECONNREFUSED)
+    assert send_datagrams(-1, b"x", [1], 0) == (0, errno.EBADF)
 
 
 def test_an_end_in_good_order_leaves_nothing_behind() -> None:

@@ -14,6 +14,7 @@ __all__ = [
     "give_memory_back",
     "record_type_name",
     "record_type_number",
+    "send_datagrams",
     "syscall_name",
     "syscall_number",
 ]
@@ -35,6 +36,10 @@ def record_type_name(number: int) -> str | None:
 
 def give_memory_back() -> None:
     """Gives memory that is free back to the kernel, as far as the allocator can (malloc_trim(3)); some milliseconds."""
+
+def send_datagrams(fd: int, messages: bytes, ends: list[int], first: int, /) -> tuple[int, int]:
+    """Sends messages that stand in a row, each to its end, from number `first` on, as datagrams to a connected socket.
+    Returns how many went, and errno where one did not, else 0. Raises ValueError: the ends are not theirs."""
 
 @final
 class Decoder:

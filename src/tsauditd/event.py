@@ -13,6 +13,7 @@ from tsauditd._core import (
     give_memory_back,
     record_type_name,
     record_type_number,
+    send_datagrams,
     syscall_name,
     syscall_number,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "listener_counters",
     "record_type_name",
     "record_type_number",
+    "send_datagrams",
     "syscall_name",
     "syscall_number",
 ]

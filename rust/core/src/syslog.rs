@@ -51,11 +51,16 @@ impl Syslog {
     #[must_use]
     pub fn messages(&self, lines: &[u8]) -> Messages {
         let mut made = Messages::default();
+        made.bytes.reserve(lines.len() + lines.len() / 8);
         let mut one = Vec::new();
-        for line in lines
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-        {
+        let mut rest = lines;
+        while !rest.is_empty() {
+            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            let (line, more) = rest.split_at(end);
+            rest = more.get(1..).unwrap_or_default();
+            if line.is_empty() {
+                continue;
+            }
             one.clear();
             self.head(line, &mut one);
             if one.len() + line.len() > self.longest {

@@ -68,6 +68,7 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(record_type_number, module)?)?;
     module.add_function(wrap_pyfunction!(record_type_name, module)?)?;
     module.add_function(wrap_pyfunction!(give_memory_back, module)?)?;
+    module.add_function(wrap_pyfunction!(syslog::send_datagrams, module)?)?;
     module.add_class::<decoder::Decoder>()?;
     module.add_class::<syslog::SyslogFormat>()?;
     module.add_class::<listener::Listener>()

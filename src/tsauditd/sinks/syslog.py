@@ -12,7 +12,7 @@ import time
 from tsauditd.config import SyslogOutput
 from tsauditd.config.model import FACILITIES
 from tsauditd.errors import BadConfiguration
-from tsauditd.event import SyslogFormat
+from tsauditd.event import SyslogFormat, send_datagrams
 from tsauditd.sinks.flight import Flight, UnderWay
 
 _LONGEST = {"unix": 65_536, "udp": 65_507, "tcp": 1 << 20, "tls": 1 << 20}
@@ -190,23 +190,29 @@ class SyslogWriter:
     def _send(self, lines: bytes) -> tuple[int, int, int]:
         """Returns the bytes of it, how many messages they are and how many of those were shortened."""
         messages, ends, cut = self._format.messages(lines)
-        view = memoryview(messages)
         if self._streams:
-            self._send_all(view)
+            self._send_all(memoryview(messages))
         else:
-            start = 0
-            for end in ends:
-                self._send_all(view[start:end])
-                start = end
+            self._send_each(messages, ends)
         return len(messages), len(ends), cut
 
+    def _send_each(self, messages: bytes, ends: list[int]) -> None:
+        """Sends messages, however long a reader takes that is alive; raises OSError when nobody wants them any more."""
+        assert self._socket is not None
+        sent = 0
+        while sent < len(ends):
+            more, error = send_datagrams(self._socket.fileno(), messages, ends, sent)
+            sent += more
+            if error and (self._abandoned or error != errno.EAGAIN):
+                raise OSError(error, os.strerror(error))
+
     def _send_all(self, what: memoryview) -> None:
-        """Sends it, however long a peer takes that is alive; raises OSError when nobody wants it any more."""
+        """Sends it, however long a peer takes that is alive; raises TimeoutError when nobody wants it any more."""
         assert self._socket is not None
         while what:
             try:
                 what = what[self._socket.send(what[:_PIECE]) :]
-            except (TimeoutError, BlockingIOError) as error:
+            except TimeoutError as error:
                 if self._abandoned or error.errno == errno.ETIMEDOUT:
                     raise
 
