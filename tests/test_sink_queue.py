@@ -2,6 +2,7 @@
 
 import random
 import threading
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -147,6 +148,30 @@ def test_the_oldest_may_be_dropped_instead() -> None:
     sink.close(PATIENCE)
     assert writer.got == b"one\na3\na4\n"
     assert sink.health().dropped == 3
+
+
+def test_who_hangs_for_long_takes_no_more_for_what_was_dropped() -> None:
+    writer = Gate()
+    sink = QueueSink(writer, 1000, when_full="drop-oldest")
+    sink.write(b"one\n")
+    assert writer.reached.wait(PATIENCE)
+    done: list[str] = []
+    sink.order(lambda: done.append("first"))
+    sink.write(b"two\n")
+    sink.order(lambda: done.append("second"))
+    tracemalloc.start()
+    try:
+        for _ in range(20_000):
+            sink.write(b"x" * 99 + b"\n")
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 20_000
+    writer.open.set()
+    sink.close(PATIENCE)
+    assert done == ["first", "second"]
+    assert sink.health().dropped == 20_001 - 9
+    assert writer.got == b"one\n" + (b"x" * 99 + b"\n") * 9
 
 
 def holds(sink: QueueSink) -> bool:
@@ -373,3 +398,33 @@ def test_what_is_left_in_pieces_at_the_end_is_counted_line_by_line() -> None:
     sink.write(b"".join(storm_line(number) for number in range(1234)))
     sink.close(0)
     assert sink.health().dropped == 1235
+
+
+@pytest.mark.parametrize("when_full", ["drop-newest", "drop-oldest"])
+@given(st.lists(st.tuples(st.integers(1, 400), st.booleans()), max_size=12), st.integers(64, 1024))
+@settings(max_examples=25, deadline=None)
+def test_compressed_or_not_whole_lines_in_order_and_every_other_counted(
+    when_full: str, batches: list[tuple[int, bool]], limit: int
+) -> None:
+    sink, writer = waits_behind_one_line(limit << 10, when_full)
+    source = random.Random(7)
+    sent = [b"one"]
+    done: list[int] = []
+    for number, (count, alike) in enumerate(batches):
+        lines = (
+            b"".join(storm_line(each) for each in range(count))
+            if alike
+            else random_lines(source, count * 1000)
+        )
+        marked = [b"%d:%s" % (number, line) for line in lines.splitlines()]
+        sent += marked
+        sink.write(b"".join(line + b"\n" for line in marked))
+        sink.order(lambda number=number: done.append(number))  # type: ignore[misc]
+        assert sink.health().waiting <= limit << 10
+    writer.open.set()
+    sink.close(PATIENCE)
+    got = writer.got.splitlines()
+    remaining = iter(sent)
+    assert all(line in remaining for line in got), "in order, uncut"
+    assert len(got) + sink.health().dropped == len(sent)
+    assert done == list(range(len(batches)))

@@ -52,7 +52,7 @@ class QueueSink:
         self._waiting = 0
         """Bytes of what waits, as it is kept."""
         self._loose = 0
-        """Of those, how many stand at the queue's end as they came. Never fewer, but for an order before them."""
+        """At least so many of those stand at the queue's end as they came; 0 where nothing is to be packed."""
         self._written = 0
         self._dropped = 0
         self._error: str | None = None
@@ -186,13 +186,16 @@ class QueueSink:
         if self._loose >= _LEAST_PACKED:
             self._pack()
         if self._when_full == "drop-oldest":
-            for place, each in enumerate(list(self._queue)):
-                if self._waiting + len(lines) <= self._limit:
-                    break
-                if not callable(each):
-                    self._queue[place] = _nothing
-                    self._waiting -= _kept(each)
-                    self._dropped += _count(each)
+            orders: list[Callable[[], None]] = []
+            while self._queue and self._waiting + len(lines) > self._limit:
+                oldest = self._queue.popleft()
+                if callable(oldest):
+                    orders.append(oldest)
+                else:
+                    self._waiting -= _kept(oldest)
+                    self._dropped += _count(oldest)
+                    self._left(oldest)
+            self._queue.extendleft(reversed(orders))
         keep = lines.rfind(b"\n", 0, max(self._limit - self._waiting, 0)) + 1
         if keep < len(lines):
             self._dropped += lines.count(b"\n", keep)
@@ -259,11 +262,16 @@ class QueueSink:
 
     def _unpacked(self, first: bytes | Packed) -> bytes:
         """The lines from the head of the queue as they came."""
+        self._left(first)
         if isinstance(first, bytes):
-            self._loose = max(self._loose - len(first), 0)
             return first
         self._waiting += first.size - len(first.data)
         return first.lines()
+
+    def _left(self, head: bytes | Packed) -> None:
+        """Notes that these lines have left the head of the queue."""
+        if isinstance(head, bytes):
+            self._loose = max(self._loose - len(head), 0)
 
     def _gather(self, first: bytes) -> bytes:
         """The lines that came with the first, as many as are best written at once. Enough is not copied for more."""
@@ -334,7 +342,3 @@ def _kept(waits: bytes | Packed) -> int:
 def _count(waits: bytes | Packed) -> int:
     """Lines that it has."""
     return (waits.lines() if isinstance(waits, Packed) else waits).count(b"\n")
-
-
-def _nothing() -> None:
-    """An order whose place something else had."""
