@@ -12,6 +12,7 @@ pub use crate::assembled::{Event, Incomplete, Part, Span};
 use crate::gaps::Gaps;
 use crate::mix::Table;
 use crate::record::{Record, kind};
+use crate::titled::Titled;
 
 /// Live: how long a silent socket means that an event for which no end marker is due gets nothing more, in
 /// milliseconds. Also the most that passes for the assembler between two looks: while nobody looked nothing could come.
@@ -38,7 +39,8 @@ const LARGEST_SPARE: usize = 64 << 10;
 /// Where the records come from, which decides what ends an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// The kernel: an end marker follows the records of a system call; `now` is a clock in milliseconds.
+    /// The kernel: an end marker follows the records of a system call, unless they end with PROCTITLE anyway
+    /// ([`Assembler::learn_ends`]); `now` is a clock in milliseconds.
     Live,
     /// A log: no end markers; the log's own times and order are the clock.
     Log,
@@ -80,6 +82,7 @@ pub struct Assembler {
     looked: u64,
     last: u64,
     late: u64,
+    titled: Titled,
 }
 
 impl Assembler {
@@ -102,7 +105,19 @@ impl Assembler {
             looked: 0,
             last: 0,
             late: 0,
+            titled: Titled::default(),
         }
+    }
+
+    /// Learns from now on whether end markers tell anything (live).
+    pub fn learn_ends(&mut self) {
+        self.titled.learn();
+    }
+
+    /// Whether end markers tell nothing, so that they need not come: each event that has one ends with PROCTITLE.
+    #[must_use]
+    pub fn leaves_out_ends(&self) -> bool {
+        self.titled.leaves_out_ends()
     }
 
     /// Files a record; events that are over are added to `done`. `now`: milliseconds of any steady clock (live).
@@ -125,8 +140,12 @@ impl Assembler {
             return;
         };
         event.touched = now;
-        event.ended |= ends(record.kind, self.source, event.parts.is_empty());
-        if record.kind != kind::EOE {
+        event.ended |=
+            ends(record.kind, self.source, event.parts.is_empty()) || self.titled.ends(record.kind);
+        if record.kind == kind::EOE {
+            self.titled.marked(event);
+        } else {
+            self.titled.see(record, now);
             event.add(record);
         }
         if event.bytes.len() > MOST_EVENT_BYTES {
@@ -283,6 +302,7 @@ impl Assembler {
             self.recycle(event); // an end marker alone
             return;
         }
+        event.by_clock = reason == Some(Incomplete::Timeout);
         event.incomplete = match reason {
             Some(Incomplete::Timeout | Incomplete::EndOfInput)
                 if event.ended || !self.wants_end(&event) =>
@@ -291,13 +311,19 @@ impl Assembler {
             }
             other => other,
         };
+        if event.incomplete == Some(Incomplete::Timeout) && self.leaves_out_ends() {
+            self.titled.give_up(self.last);
+        }
         done.push(event);
     }
 
     /// Whether the kernel sends an end marker: it does after the records of a system call or of an operation of
     /// io_uring, of which the first is one of these (`audit_log_exit`, kernel/auditsc.c).
     fn wants_end(&self, event: &Event) -> bool {
-        let call = |part: &Part| matches!(part.kind, kind::SYSCALL | kind::URINGOP);
+        let call = |part: &Part| {
+            matches!(part.kind, kind::SYSCALL | kind::URINGOP)
+                && !(self.titled).may_lack_end(part.kind, event.touched, BUSY)
+        };
         self.source == Source::Live && event.parts.iter().any(call)
     }
 

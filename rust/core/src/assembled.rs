@@ -65,6 +65,8 @@ pub struct Event {
     pub addition: bool,
     /// Set when the event was let go before its end.
     pub incomplete: Option<Incomplete>,
+    /// The clock let it go: it may come after events of what happened later.
+    pub(crate) by_clock: bool,
     pub(crate) key: Key,
     /// A record that ends it has come (in a log the next ones may still belong to it).
     pub(crate) ended: bool,

@@ -120,6 +120,17 @@ impl Engine {
         self.renderer.copy_for_timelines(timelines);
     }
 
+    /// Learns from now on whether end markers tell anything: see [`Self::leaves_out_ends`].
+    pub fn learn_ends(&mut self) {
+        self.assembler.learn_ends();
+    }
+
+    /// Whether the kernel's end markers tell nothing, as the events that have one end with PROCTITLE anyway.
+    #[must_use]
+    pub fn leaves_out_ends(&self) -> bool {
+        self.assembler.leaves_out_ends()
+    }
+
     /// How many processes are remembered, and the bytes of what they run.
     #[must_use]
     pub fn processes(&self) -> (usize, usize) {

@@ -32,6 +32,7 @@ pub mod system;
 pub mod tables;
 pub mod talkers;
 pub mod timeline;
+mod titled;
 
 pub use container::Container;
 pub use ecs::Host;

@@ -87,6 +87,8 @@ struct Reader {
     newest: Option<Newest>,
     broadcast: Broadcast,
     tracing: Tracing,
+    /// The socket leaves end markers out.
+    leaves_out_ends: bool,
     shared: Arc<Shared>,
     errors: u32,
     delivered_ms: u64,
@@ -123,10 +125,14 @@ pub fn run(plan: Plan, shared: Arc<Shared>) {
         } else {
             Tracing::Refused
         },
+        leaves_out_ends: false,
         shared,
         errors: 0,
         delivered_ms: 0,
     };
+    if plan.kernel_alone {
+        reader.engine.learn_ends();
+    }
     if plan.connections && plan.netlink && context {
         // Before there is any: of a call that has begun already they tell nothing, and which those are is known by the
         // clock of records.

@@ -127,6 +127,46 @@ pub fn hears_kernel_alone(socket: BorrowedFd<'_>) -> bool {
     }
 }
 
+/// Has the kernel leave out netlink messages of this type, or none, before they come to the socket (`netlink_unicast` asks
+/// the socket's filter, net/netlink/af_netlink.c). Where that is refused, all come as before.
+pub fn leave_out(socket: BorrowedFd<'_>, kind: Option<u16>) {
+    /// Of struct nlmsghdr: `nlmsg_type`.
+    const TYPE: u32 = 4;
+    const ALL: u32 = u32::MAX;
+    let step = |code: u32, jt, jf, k| libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    };
+    // The filter reads as if the network's order were the message's (BPF_ABS).
+    let left_out = u32::from(kind.unwrap_or_default().to_be());
+    let mut steps = [
+        step(libc::BPF_LD | libc::BPF_H | libc::BPF_ABS, 0, 0, TYPE),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, left_out),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, ALL),
+    ];
+    let program = libc::sock_fprog {
+        len: steps.len() as libc::c_ushort,
+        filter: steps.as_mut_ptr(),
+    };
+    let option = match kind {
+        Some(_) => libc::SO_ATTACH_FILTER,
+        None => libc::SO_DETACH_FILTER,
+    };
+    // SAFETY: the kernel reads the program and its steps, which live for the call.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            (&raw const program).cast(),
+            size_of_val(&program) as libc::socklen_t,
+        );
+    }
+}
+
 /// Whether nothing is left of a process (getpgid(2), ESRCH): far cheaper than to look for it in /proc in vain, and of
 /// no interest to anybody's audit rules.
 pub fn is_gone(pid: u32) -> bool {

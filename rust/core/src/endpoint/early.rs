@@ -112,7 +112,9 @@ impl Endpoints {
         match &mut self.trace {
             // Events without their end come when that was waited for, and not in the order of the calls.
             Some(trace)
-                if call.role == Role::Connect && event.incomplete.is_none() && !event.addition =>
+                if call.role == Role::Connect
+                    && event.incomplete.is_none()
+                    && !(event.by_clock || event.addition) =>
             {
                 trace.claim(call, event.stamp, far)
             }

@@ -4,6 +4,8 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use tsauditd_core::record::kind;
+
 use super::{Reader, SLOTS};
 use crate::counters::Count;
 use crate::system;
@@ -66,10 +68,20 @@ impl Reader {
         }
         self.tracing.want(&mut self.engine);
         counters.add(Count::BytesIn, bytes);
+        self.leave_out_ends();
         if count == self.arena.slots() {
             Found::Full
         } else {
             Found::Some(count)
+        }
+    }
+
+    /// Has the kernel leave end markers out while they tell nothing: each costs as much to receive as another record.
+    fn leave_out_ends(&mut self) {
+        let wanted = self.engine.leaves_out_ends();
+        if wanted != self.leaves_out_ends {
+            self.leaves_out_ends = wanted;
+            system::leave_out(self.socket.as_fd(), wanted.then_some(kind::EOE));
         }
     }
 
