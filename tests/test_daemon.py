@@ -31,6 +31,7 @@ class Replay:
     netlink = False
     lines = False
     connections = False
+    accepts = False
 
     def __init__(self, early: tuple[bytes, ...] = ()) -> None:
         self.sender, self._receiver = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)

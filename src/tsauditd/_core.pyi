@@ -108,6 +108,7 @@ class Listener:
         context: bool = True,
         timelines: bool = False,
         connections: bool = False,
+        accepts: bool = False,
     ) -> Listener:
         """fd: an open datagram socket; a descriptor of its own is made, so the caller may close his, and the socket
         lives until stop(). early: packets read before the listener was there. netlink: take the kernel's packets only
@@ -117,7 +118,7 @@ class Listener:
         write the records as auditd does, `raw` or `enriched`, for take_raw().
         context: tell of processes, containers and the ends of connections more than an event's own records do.
         timelines: keep what timeline() gives. connections: some are to be expected, so that the kernel's tracepoints
-        are opened at the start, and not with the first.
+        are opened at the start, and not with the first; accepts: such as are accepted.
 
         From start() to stop() nothing else may receive from the socket: what it asks (to give the audit pid back,
         say) goes over another one, or the thread takes the answer. Names of users and groups are this machine's; one

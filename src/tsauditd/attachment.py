@@ -34,6 +34,7 @@ _JOURNAL = "systemd-journal"
 _LOCKED = "the audit rules are locked until reboot (enabled is 2): they stay as they are"
 
 _CONNECTIONS = ("connect", "accept", "accept4")
+_ACCEPTS = ("accept", "accept4")
 
 _DRAIN_SECONDS = 1.0
 """How long the kernel gets at the end to hand over what waits in its queue."""
@@ -86,6 +87,11 @@ class Attachment:
     def connections(self) -> bool:
         """Whether a rule names the system calls of connections."""
         return self.taken is not None and name_any(self.taken.rules, _CONNECTIONS, core_names())
+
+    @property
+    def accepts(self) -> bool:
+        """Whether a rule names those that accept connections."""
+        return self.taken is not None and name_any(self.taken.rules, _ACCEPTS, core_names())
 
     @property
     def problems(self) -> list[str]:

@@ -156,4 +156,5 @@ def listen(source: Source, config: Config, origin: Origin) -> Listener:
         context=config.events.context,
         timelines=bool(config.sessions),
         connections=source.connections,
+        accepts=source.accepts,
     )

@@ -51,6 +51,10 @@ class Source(Protocol):
     def connections(self) -> bool:
         """Whether the kernel's rules name the system calls of connections."""
 
+    @property
+    def accepts(self) -> bool:
+        """Whether they name those that accept connections."""
+
     def lost(self) -> int:
         """Records that the kernel has lost since the source was opened."""
 

@@ -33,6 +33,7 @@ class PluginInput:
     netlink = True
     lines = True
     connections = False
+    accepts = False
     registered = False
     reading = "as auditd's plugin"
     problems: tuple[str, ...] = ()

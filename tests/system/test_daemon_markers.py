@@ -50,7 +50,9 @@ def test_markers_are_left_out_until_titles_are(flood: str, flood_rules: Path, tm
         auditctl("-a", "always,exclude", "-F", "msgtype=PROCTITLE")
         try:
             subprocess.run([flood, "open", str(LEARNED), third], check=True, timeout=PATIENCE_S)
-            wait_until(lambda: sorted(opened(events(output), third)) == numbers(LEARNED), "what has no titles")
+            wait_until(
+                lambda: sorted(opened(events(output), third)) == numbers(LEARNED), "what has no titles"
+            )
         finally:
             auditctl("-d", "always,exclude", "-F", "msgtype=PROCTITLE")
         read = records(daemon)

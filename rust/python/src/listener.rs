@@ -71,10 +71,10 @@ impl Listener {
     #[new]
     #[pyo3(signature = (fd, *, early = Vec::new(), netlink = true, lines = false, gather_us = 100, original = false, raw = None,
         host_name = None, host_id = None, boot_id = None, max_argument_bytes = 2_097_152,
-        context = true, timelines = false, connections = false),
+        context = true, timelines = false, connections = false, accepts = false),
         text_signature = "(fd, *, early=(), netlink=True, lines=False, gather_us=100, original=False, raw=None, \
             host_name=None, host_id=None, boot_id=None, max_argument_bytes=2097152, context=True, \
-            timelines=False, connections=False)")]
+            timelines=False, connections=False, accepts=False)")]
     #[expect(clippy::too_many_arguments, reason = "Python's keyword arguments")]
     fn new(
         fd: i32,
@@ -91,6 +91,7 @@ impl Listener {
         context: bool,
         timelines: bool,
         connections: bool,
+        accepts: bool,
     ) -> PyResult<Self> {
         if gather_us > GATHER_US {
             return Err(PyValueError::new_err(format!(
@@ -129,6 +130,7 @@ impl Listener {
             lines,
             gather: Duration::from_micros(gather_us),
             connections,
+            accepts,
             settings,
         };
         Ok(Self {

@@ -71,6 +71,8 @@ pub struct Plan {
     pub gather: Duration,
     /// Connections are to be expected.
     pub connections: bool,
+    /// And such as are accepted.
+    pub accepts: bool,
     pub settings: Settings,
 }
 
@@ -132,6 +134,9 @@ pub fn run(plan: Plan, shared: Arc<Shared>) {
     };
     if plan.kernel_alone {
         reader.engine.learn_ends();
+    }
+    if plan.accepts {
+        reader.engine.endpoints().expect_accepts();
     }
     if plan.connections && plan.netlink && context {
         // Before there is any: of a call that has begun already they tell nothing, and which those are is known by the

@@ -3,6 +3,7 @@
 //! Needs CAP_PERFMON (or CAP_SYS_ADMIN), and tracefs for the tracepoints' numbers. Each processor has a ring of memory
 //! that the kernel writes samples into and this process reads, without a system call for either.
 
+use std::ffi::{CStr, CString};
 use std::fs::{self, File};
 use std::io::{self, Error};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -13,7 +14,8 @@ use std::sync::atomic::{
 };
 
 use tsauditd_core::endpoint::sample::{
-    FILTER, REGISTERS, RETURN_FIELDS, SAMPLE_TYPE, STATE_FIELDS, Sample, has_fields, sample,
+    MADE, MADE_AND_TAKEN, REGISTERS, RETURN_FIELDS, SAMPLE_TYPE, STATE_FIELDS, Sample, has_fields,
+    sample,
 };
 
 use crate::system::{check, epoch_of_monotonic, monotonic_ns};
@@ -96,8 +98,8 @@ pub struct Tracepoints {
 }
 
 impl Tracepoints {
-    /// Opens them on every processor. An error says that this kernel, or what this process may do, does not allow it.
-    pub fn open() -> io::Result<Self> {
+    /// Opens them on every processor, with those of `accepts` or without. An error says that this kernel, or what this process may do, does not allow it.
+    pub fn open(accepts: bool) -> io::Result<Self> {
         if cfg!(not(all(target_arch = "x86_64", target_endian = "little"))) {
             return Err(Error::from_raw_os_error(libc::EOPNOTSUPP)); // other registers
         }
@@ -108,9 +110,13 @@ impl Tracepoints {
         let epoll =
             unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) };
         let all = list(&processors);
+        let filter = if accepts { MADE_AND_TAKEN } else { MADE };
+        let filter = CString::new(filter).map_err(Error::other)?;
         let rings = |size| {
             (all.iter())
-                .map(|processor| Ring::open(*processor, [states, returns], epoll.as_fd(), size))
+                .map(|processor| {
+                    Ring::open(*processor, [states, returns], &filter, epoll.as_fd(), size)
+                })
                 .collect::<io::Result<Vec<_>>>()
         };
         let share = (ALL_RINGS / all.len().max(1)).clamp(LEAST_RING, MOST_RING);
@@ -210,6 +216,7 @@ impl Ring {
     fn open(
         processor: libc::c_int,
         tracepoints: [u16; 2],
+        filter: &CStr,
         epoll: BorrowedFd<'_>,
         size: usize,
     ) -> io::Result<Self> {
@@ -241,7 +248,6 @@ impl Ring {
             files,
             whole: Vec::new(),
         };
-        let filter = std::ffi::CString::new(FILTER).map_err(Error::other)?;
         let mut wanted = libc::epoll_event {
             events: libc::EPOLLIN as u32,
             u64: 0,

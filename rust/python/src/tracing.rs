@@ -29,16 +29,22 @@ impl Tracing {
         }
     }
 
-    /// Opens them once connections come.
+    /// Opens them once connections come, and for more once any is accepted.
     pub fn want(&mut self, engine: &mut Engine) {
-        if matches!(self, Self::Unwanted) && engine.shares().seen {
+        let is_wanted = match self {
+            Self::Unwanted => engine.shares().seen,
+            Self::Open(_) => engine.endpoints().wants_accepts(),
+            Self::Refused => false,
+        };
+        if is_wanted {
             self.open(engine);
         }
     }
 
     /// Opens them.
     pub fn open(&mut self, engine: &mut Engine) {
-        *self = match Tracepoints::open() {
+        let accepts = engine.endpoints().accepts();
+        *self = match Tracepoints::open(accepts) {
             Ok(tracepoints) => {
                 engine.begin_trace();
                 Self::Open(tracepoints)

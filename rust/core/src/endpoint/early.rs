@@ -30,6 +30,7 @@ impl Endpoints {
             return;
         };
         self.shares.seen |= call.role.opens();
+        self.accepting |= call.role == Role::Accept;
         let goes_on = call.result == 0 || is_attempt(call.result);
         if let Some(trace) = &self.trace
             && call.role == Role::Connect
@@ -57,15 +58,34 @@ impl Endpoints {
 
     /// Whether neither the listening socket says all of the near end, nor the tracepoints do, which need the far one.
     fn needs_look(&mut self, call: &Call, since: u64, system: &mut dyn System) -> bool {
-        if self.trace.is_some() && call.arguments[1] != 0 {
+        if self.trace.is_some() && self.tells_accepts && call.arguments[1] != 0 {
             return false;
         }
         let listener = self.listener(call, since, system);
         listener.is_none_or(|(socket, held)| !held || socket.local.ip().is_unspecified())
     }
 
-    /// The tracepoints tell of all connections from now on. `time`: milliseconds since the epoch.
+    /// Connections are to be expected that are accepted.
+    pub fn expect_accepts(&mut self) {
+        self.accepting = true;
+    }
+
+    /// Whether any is accepted.
+    #[must_use]
+    pub fn accepts(&self) -> bool {
+        self.accepting
+    }
+
+    /// Whether tracepoints are wanted that tell of those, too: each costs as much as one that is made.
+    #[must_use]
+    pub fn wants_accepts(&self) -> bool {
+        self.accepting && !self.tells_accepts
+    }
+
+    /// The tracepoints tell of all connections that are made from now on, and of those taken if any is accepted. `time`:
+    /// milliseconds since the epoch.
     pub fn begin_trace(&mut self, time: u64, system: &mut dyn System) {
+        self.tells_accepts = self.accepting;
         self.lost = (system.losses(self.now, true).map(|(lost, _)| lost), 0);
         let mut trace = Trace::default();
         trace.begin(nanoseconds(time));

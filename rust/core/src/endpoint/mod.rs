@@ -83,6 +83,9 @@ pub struct Endpoints {
     kept: Kept,
     /// What the tracepoints tell, while they do.
     trace: Option<Trace>,
+    /// Connections are accepted, or will be; and the tracepoints tell of those.
+    accepting: bool,
+    tells_accepts: bool,
     /// Events that the kernel had lost when it was last asked, and when that was.
     lost: (Option<u64>, u64),
     /// Until when its answer is not waited for, as it had none to the last question.
@@ -110,6 +113,7 @@ impl Endpoints {
         };
         // Who cannot look at sockets did not look at the SYSCALL record either.
         self.shares.seen |= role.opens();
+        self.accepting |= role == Role::Accept;
         let call = view
             .syscall()
             .and_then(|part| self.calls.read(view.event.at(view.part(part).body)))

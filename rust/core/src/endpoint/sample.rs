@@ -7,8 +7,10 @@ pub const SAMPLE_TYPE: u64 = 1 << 1 | 1 << 2 | 1 << 10 | 1 << 12;
 /// The registers with a system call's first four arguments: rdx, rsi, rdi, r10 (asm/perf_regs.h of x86; 64 bits).
 pub const REGISTERS: u64 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 18;
 /// The changes of state that are wanted, as a filter (Documentation/trace/events.rst): of TCP (6), into and out of
-/// SYN_SENT (2), and from SYN_RECV (3) to ESTABLISHED (1).
-pub const FILTER: &str =
+/// SYN_SENT (2).
+pub const MADE: &str = "protocol == 6 && (newstate == 2 || oldstate == 2)";
+/// And from SYN_RECV (3) to ESTABLISHED (1), where connections are accepted.
+pub const MADE_AND_TAKEN: &str =
     "protocol == 6 && (newstate == 2 || oldstate == 2 || (oldstate == 3 && newstate == 1))";
 /// Where `sock/inet_sock_set_state` has its fields, by its `format` file: name and offset.
 pub const STATE_FIELDS: [(&str, usize); 7] = [

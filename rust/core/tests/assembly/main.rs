@@ -200,6 +200,60 @@ fn a_busy_host_waits_longer_but_not_for_ever() {
     assert_eq!(got.iter().map(sequence).collect::<Vec<_>>(), [1]);
 }
 
+/// An engine that has learned that markers tell nothing.
+fn without_markers() -> Engine {
+    let mut engine = engine(false);
+    engine.learn_ends();
+    for serial in 1.. {
+        if engine.leaves_out_ends() {
+            break;
+        }
+        assert!(serial < 10_000);
+        for packet in [syscall(serial), proctitle(serial), eoe(serial)] {
+            engine.packet(&packet, 0);
+        }
+    }
+    lines(&mut engine);
+    engine
+}
+
+#[test]
+fn a_title_ends_its_event_once_all_have_one() {
+    let mut engine = without_markers();
+    for serial in 20_000..20_010 {
+        engine.packet(&syscall(serial), 1);
+        assert!(lines(&mut engine).is_empty());
+        engine.packet(&proctitle(serial), 1);
+        let got = lines(&mut engine);
+        assert_eq!((sequence(&got[0]), originals(&got[0])), (serial, 2));
+        // Of what was on its way when it was learned.
+        engine.packet(&eoe(serial), 1);
+        assert!(lines(&mut engine).is_empty());
+    }
+    assert_eq!(engine.counters().late, 0);
+}
+
+#[test]
+fn an_operation_without_title_whose_marker_was_left_out_is_whole() {
+    let mut engine = without_markers();
+    let operation = "audit(1700000000.000:20000): uring_op=18 success=yes exit=0 items=0 pid=7";
+    engine.packet(&packet(1336, operation), 1_000);
+    assert!(!engine.leaves_out_ends());
+    let over = look(&mut engine, 1_001);
+    assert!(over <= 1_200, "{over}");
+    assert!(lines(&mut engine)[0]["tsauditd"]["incomplete"].is_null());
+}
+
+#[test]
+fn a_call_without_title_is_told_and_markers_are_wanted_again() {
+    let mut engine = without_markers();
+    engine.packet(&syscall(20_000), 1_000);
+    look(&mut engine, 1_001);
+    let got = lines(&mut engine);
+    assert!(!got[0]["tsauditd"]["incomplete"].is_null());
+    assert!(!engine.leaves_out_ends());
+}
+
 #[test]
 fn a_late_record_is_an_addition() {
     let mut engine = engine(false);
