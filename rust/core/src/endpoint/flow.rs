@@ -132,30 +132,61 @@ impl Flow {
     /// The Community ID, version 1, seed 0 (<https://github.com/corelight/community-id-spec>), where both ends and the
     /// protocol are known: the same for both directions of a connection and on every host that sees it.
     #[must_use]
-    pub fn community_id(&self) -> Option<String> {
+    pub fn community_id(&self) -> Option<CommunityId> {
         if !matches!(self.protocol, TCP | UDP | 132) {
             return None;
         }
         let (source, destination) = (self.source.whole()?, self.destination.whole()?);
-        let octets = |end: SocketAddr| match end.ip() {
-            IpAddr::V4(ip) => ip.octets().to_vec(),
-            IpAddr::V6(ip) => ip.octets().to_vec(),
-        };
-        let (first, second) = (octets(source), octets(destination));
-        let ((low, low_port), (high, high_port)) =
-            if (&first, source.port()) <= (&second, destination.port()) {
-                ((first, source.port()), (second, destination.port()))
-            } else {
-                ((second, destination.port()), (first, source.port()))
-            };
+        let (from, to) = (Octets::of(source.ip()), Octets::of(destination.ip()));
+        let mut ends = [(from.get(), source.port()), (to.get(), destination.port())];
+        ends.sort_unstable();
         let mut hash = Sha1::new();
         hash.update([0, 0]);
-        hash.update(low);
-        hash.update(high);
+        for (octets, _) in ends {
+            hash.update(octets);
+        }
         hash.update([self.protocol, 0]);
-        hash.update(low_port.to_be_bytes());
-        hash.update(high_port.to_be_bytes());
-        Some(format!("1:{}", STANDARD.encode(hash.finalize())))
+        for (_, port) in ends {
+            hash.update(port.to_be_bytes());
+        }
+        let mut text = *b"1:0123456789012345678901234567";
+        let space = text.get_mut(2..)?;
+        STANDARD.encode_slice(hash.finalize(), space).ok()?;
+        Some(CommunityId(text))
+    }
+}
+
+/// A Community ID: "1:" and the 28 characters of a SHA-1 in base64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommunityId([u8; 30]);
+
+impl CommunityId {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// The octets of an address.
+enum Octets {
+    Four([u8; 4]),
+    Sixteen([u8; 16]),
+}
+
+impl Octets {
+    fn of(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(ip) => Self::Four(ip.octets()),
+            IpAddr::V6(ip) => Self::Sixteen(ip.octets()),
+        }
+    }
+
+    fn get(&self) -> &[u8] {
+        match self {
+            Self::Four(octets) => octets,
+            Self::Sixteen(octets) => octets,
+        }
     }
 }
 
@@ -217,7 +248,8 @@ mod tests {
             assert_eq!(
                 flow(source, destination, protocol)
                     .community_id()
-                    .as_deref(),
+                    .as_ref()
+                    .map(CommunityId::as_str),
                 Some(wanted)
             );
         }

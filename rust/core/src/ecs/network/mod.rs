@@ -12,7 +12,9 @@ use crate::decode::address::{write_ipv4, write_ipv6};
 use crate::decode::sockaddr::SocketAddress;
 use crate::ecs::pen::{Pen, Related};
 use crate::endpoint::call::Role;
-use crate::endpoint::flow::{End, Flow};
+use crate::endpoint::flow::{
+    CommunityId, {End, Flow},
+};
 use crate::event::View;
 use crate::json::{self, Object};
 use crate::record::kind;
@@ -80,7 +82,11 @@ pub fn flow(out: &mut Vec<u8>, parent: &Object, related: &mut Related, flow: &Fl
     );
     text("transport", flow.transport());
     text("protocol", flow.application());
-    text("community_id", flow.community_id().as_deref());
+    let community_id = flow.community_id();
+    text(
+        "community_id",
+        community_id.as_ref().map(CommunityId::as_str),
+    );
     object.close(out);
 }
 
