@@ -2,7 +2,8 @@
 //!
 //! The kernel logs PROCTITLE last, and the marker right after it (`audit_log_exit`, kernel/auditsc.c). It leaves
 //! PROCTITLE out where a rule of the exclude list says so, and for an operation of io_uring. So it is learned from
-//! the first events, and given up for good when anything says that it is not so, or not for sure any more.
+//! the first events, and given up for good when anything says that it is not so, or not for sure any more. Where a rule
+//! leaves it out for some only, and none of those was among the first, their first event is let go by the clock.
 
 use crate::assembled::{Event, Part};
 use crate::record::{Record, kind};
