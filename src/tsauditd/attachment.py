@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tsauditd.config import Kernel
 from tsauditd.errors import NoAudit, NotPrivileged, TsauditdError
-from tsauditd.kernel import registration
+from tsauditd.kernel import registration, sender
 from tsauditd.kernel.loan import Loan
 from tsauditd.kernel.netlink import ControlSocket
 from tsauditd.kernel.registration import SignalInfo
@@ -129,6 +129,8 @@ class Attachment:
                 delete_rule(payload, self._control)
         if commands and not now.status.enabled:
             set_enabled(1, self._control)
+        if self.registered:
+            _schedule(config, now.sender, self._loan.before.sender, self._say)
         registration.set_receive_buffer(self._socket, config.receive_buffer)
         _tell_room(config, self._socket, self._say)
         after = state.snapshot()
@@ -180,7 +182,7 @@ class Attachment:
             backlog_limit=now.status.backlog_limit,
             failure=now.status.failure,
         )
-        state.restore(Snapshot(kept, wanted.rules))
+        state.restore(Snapshot(kept, wanted.rules, now.sender))
         until = time.monotonic() + _DRAIN_SECONDS
         while status(self._control).backlog and time.monotonic() < until:
             time.sleep(0.01)
@@ -275,6 +277,8 @@ def _prepare(
     limit = present.status.backlog_limit
     if registered and 0 < limit < config.backlog_limit and not present.status.locked:
         set_backlog_limit(config.backlog_limit, control)
+    if registered:
+        _schedule(config, present.sender, before.sender, say)
     rules = _known(present.rules)
     wanted = {command.rule for command in commands if command.verb is Verb.ADD}
     for payload, rule in rules.items():
@@ -295,6 +299,19 @@ def _commands(config: Kernel) -> list[Command]:
     return [] if config.rules == NO_RULES else read_rules(Path(config.rules), core_names())
 
 
+def _schedule(config: Kernel, now: int | None, before: int | None, say: Callable[[str], None]) -> None:
+    """Has kauditd scheduled as `config` asks for; what somebody else has chosen for it stays."""
+    wanted = sender.BATCH if config.batch_sending else before
+    if before == sender.USUAL and now in (sender.USUAL, sender.BATCH) and wanted not in (None, now):
+        try:
+            sender.set_policy(wanted)
+        except TsauditdError:
+            say(
+                "without CAP_SYS_NICE kauditd interrupts whoever makes records, which is then slower: "
+                "start tsauditd with it, or set kernel.batch_sending = false (docs/privileges.md)"
+            )
+
+
 def _tell_room(config: Kernel, receiver: socket.socket, say: Callable[[str], None]) -> None:
     room = registration.receive_buffer(receiver)
     if room < config.receive_buffer:
@@ -313,7 +330,8 @@ def _ours(taken: Snapshot, before: Snapshot, after: Snapshot) -> Snapshot:
     }
     kept = [rule for rule in taken.rules if rule in after.rules or rule not in before.rules]
     added = [rule for rule in after.rules if rule not in before.rules and rule not in kept]
-    return Snapshot(dataclasses.replace(taken.status, **settings), (*kept, *added))
+    sends = after.sender if after.sender != before.sender else taken.sender
+    return Snapshot(dataclasses.replace(taken.status, **settings), (*kept, *added), sends)
 
 
 def _known(payloads: tuple[bytes, ...]) -> dict[bytes, Rule | None]:

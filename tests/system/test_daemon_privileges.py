@@ -19,7 +19,7 @@ pytestmark = pytest.mark.system
 WORKLOAD = Path(__file__).resolve().parent / "workload"
 
 # docs/privileges.md: these are all that it needs.
-NEEDED = ("audit_control", "audit_read", "sys_ptrace", "perfmon", "dac_read_search", "net_admin")
+NEEDED = ("audit_control", "audit_read", "sys_ptrace", "perfmon", "dac_read_search", "net_admin", "sys_nice")
 
 
 def bounded(*change: str) -> list[str]:

@@ -59,6 +59,9 @@ class Kernel:
     receive_buffer: int = _between(16 << 20, 64 << 10, 1 << 30)
     """Bytes that the socket may hold (socket(7), SO_RCVBUFFORCE)."""
 
+    batch_sending: bool = True
+    """Have kauditd, which sends the records, wait for its turn (SCHED_BATCH), not interrupt whoever makes them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Events:

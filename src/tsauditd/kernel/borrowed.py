@@ -38,11 +38,12 @@ class Borrowed:
         """
         before, after = self.before, self.after
         if after is None:
-            return Snapshot(_with(now.status, before.status, SETTINGS), before.rules)
+            return Snapshot(_with(now.status, before.status, SETTINGS), before.rules, before.sender)
         ours = [name for name in SETTINGS if getattr(now.status, name) == getattr(after.status, name)]
         if now.status.pid not in (0, before.status.pid, after.status.pid) and "enabled" in ours:
             ours.remove("enabled")
-        return Snapshot(_with(now.status, before.status, ours), self._rules(now.rules))
+        sender = before.sender if now.sender == after.sender else now.sender
+        return Snapshot(_with(now.status, before.status, ours), self._rules(now.rules), sender)
 
     def _rules(self, now: tuple[bytes, ...]) -> tuple[bytes, ...]:
         before, after = self.before.rules, self.after.rules if self.after else ()
@@ -147,15 +148,18 @@ def _read(descriptor: int, size: int) -> Borrowed | None:
 def _tree(snapshot: Snapshot) -> dict[str, Any]:
     status = dataclasses.asdict(snapshot.status)
     status["features"]["locked"] = sorted(snapshot.status.features.locked)
-    return {"status": status, "rules": [rule.hex() for rule in snapshot.rules]}
+    return {
+        "status": status,
+        "rules": [rule.hex() for rule in snapshot.rules],
+        "sender": snapshot.sender,
+    }
 
 
 def _snapshot(tree: dict[str, Any]) -> Snapshot:
     features = tree["status"].pop("features")
     known = Features(**{**features, "locked": frozenset(features["locked"])})
-    return Snapshot(
-        AuditStatus(**tree["status"], features=known), tuple(bytes.fromhex(rule) for rule in tree["rules"])
-    )
+    rules = tuple(bytes.fromhex(rule) for rule in tree["rules"])
+    return Snapshot(AuditStatus(**tree["status"], features=known), rules, tree.get("sender"))
 
 
 def _boot_id() -> str | None:

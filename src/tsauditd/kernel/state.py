@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tsauditd.errors import TsauditdError
+from tsauditd.kernel import sender
 from tsauditd.kernel import status as kernel_status
 from tsauditd.kernel.netlink import Control, using
 from tsauditd.kernel.registration import release
@@ -23,10 +24,12 @@ class RestoreFailed(TsauditdError):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The status and the rules, as payloads of AUDIT_LIST_RULES, at one moment."""
+    """The status, the rules, as payloads of AUDIT_LIST_RULES, and who sends the records, at one moment."""
 
     status: AuditStatus
     rules: tuple[bytes, ...]
+    sender: int | None = None
+    """kauditd's scheduling policy; None where it cannot be seen."""
 
 
 _SETTINGS: tuple[tuple[str, Callable[[int, Control], object]], ...] = (
@@ -51,10 +54,12 @@ class KernelState:
     def snapshot(self) -> Snapshot:
         """The state now. Raises NotPrivileged, NoAudit or KernelRefused."""
         with using(self._control) as link:
-            return Snapshot(status(link), tuple(list_rules(link)))
+            return Snapshot(status(link), tuple(list_rules(link)), sender.policy())
 
     def restore(self, wanted: Snapshot) -> None:
         """Makes the state what it was: rules and their order, the settings, and the audit pid if this process has it.
+
+        kauditd's scheduling as well, if the snapshot knows it.
 
         Counters (lost, backlog_wait_time_actual) are not settings and stay. Goes on after a part that fails and
         raises RestoreFailed in the end. A kernel that is locked (enabled is 2) is told of and never written to.
@@ -86,6 +91,8 @@ class KernelState:
                         attempt("adding a rule", add_rule, step.payload, link)
                 for name, setter, value in settings:
                     attempt(name, setter, value, link)
+            if wanted.sender not in (None, now.sender):
+                attempt("kauditd", sender.set_policy, wanted.sender)
             if now.status.pid == os.getpid() != wanted.status.pid:
                 attempt("audit pid", release, link)
         if problems:
