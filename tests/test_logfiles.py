@@ -2,7 +2,6 @@
 
 import gzip
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,11 +11,7 @@ from hypothesis import strategies as st
 
 from tsauditd.errors import TsauditdError
 from tsauditd.logfiles import CHUNK, CorruptLog, LogReader, reading_order
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from tsauditd.zstd import zstd
 
 Compress = Callable[[bytes], bytes]
 

@@ -33,11 +33,11 @@ print(peak() - idle, lines)
 """
 
 
-@pytest.mark.parametrize("events", ["one", "many"])
-def test_a_million_records_without_an_end_take_less_than_64_mb(events: str) -> None:
+def done(program: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """A program of Python's, run to its end in a process of its own, which is what it measures."""
     tests = Path(__file__).parent
     run = subprocess.run(
-        [sys.executable, "-c", MEASURE, "1302", events],
+        [sys.executable, "-c", program, *words],
         cwd=tests,
         capture_output=True,
         text=True,
@@ -45,6 +45,12 @@ def test_a_million_records_without_an_end_take_less_than_64_mb(events: str) -> N
         env={"PYTHONPATH": f"{tests.parent / 'src'}:{tests}", "PATH": "/usr/bin:/bin"},
     )
     assert run.returncode == 0, run.stderr
+    return run
+
+
+@pytest.mark.parametrize("events", ["one", "many"])
+def test_a_million_records_without_an_end_take_less_than_64_mb(events: str) -> None:
+    run = done(MEASURE, "1302", events)
     grown, lines = map(int, run.stdout.split())
     assert grown < 64 << 10
     assert lines > (5 if events == "one" else 990_000)
@@ -85,16 +91,7 @@ print(opened - idle, built - opened, *last["7"], *last["10000"])
 
 
 def test_ten_thousand_open_sessions_and_half_a_million_commands_in_one() -> None:
-    tests = Path(__file__).parent
-    run = subprocess.run(
-        [sys.executable, "-c", SESSIONS],
-        cwd=tests,
-        capture_output=True,
-        text=True,
-        timeout=250,
-        env={"PYTHONPATH": f"{tests.parent / 'src'}:{tests}", "PATH": "/usr/bin:/bin"},
-    )
-    assert run.returncode == 0, run.stderr
+    run = done(SESSIONS)
     opened, built, *ends = run.stdout.split()
     assert int(opened) < 96 << 10
     assert int(built) < 8 << 10
@@ -198,16 +195,7 @@ def test_an_output_whose_reader_does_not_read_takes_less_than_48_mb(
     output: str, lines: str, tmp_path: Path
 ) -> None:
     """With its defaults; so that a daemon that has 40 at rest stays below 100 MB with its batches on their way."""
-    tests = Path(__file__).parent
-    run = subprocess.run(
-        [sys.executable, "-c", OUTPUTS, output, lines, str(tmp_path)],
-        cwd=tests,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        env={"PYTHONPATH": f"{tests.parent / 'src'}:{tests}", "PATH": "/usr/bin:/bin"},
-    )
-    assert run.returncode == 0, run.stderr
+    run = done(OUTPUTS, output, lines, str(tmp_path))
     grown, given, waiting, dropped = map(int, run.stderr.split())
     assert grown < 48 << 10
     if output == "file":

@@ -4,7 +4,6 @@ import io
 import os
 import re
 import stat
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
@@ -131,10 +130,7 @@ class LogReader:
             with gzip.GzipFile(fileobj=self._buffered, mode="rb") as stream:
                 yield from self._decompressed("gzip", stream.read1, (EOFError, gzip.BadGzipFile, zlib.error))
         elif magic == _ZSTD:
-            if sys.version_info >= (3, 14):
-                from compression import zstd
-            else:
-                from backports import zstd
+            from tsauditd.zstd import zstd
 
             with zstd.ZstdFile(self._buffered, "rb") as packed:
                 yield from self._decompressed("zstd", packed.read1, (EOFError, zstd.ZstdError))

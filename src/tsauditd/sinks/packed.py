@@ -3,14 +3,10 @@
 Level 1 in pieces that stay in the processor's cache: an open() storm's lines at 5 GB/s, 114 to 1 (benchmarks/NOTES.md).
 """
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from tsauditd.zstd import zstd
 
 PIECE_BYTES = 256 << 10
 """From so many on lines are packed together."""

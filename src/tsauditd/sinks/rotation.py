@@ -3,15 +3,11 @@
 import contextlib
 import os
 import re
-import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from tsauditd.zstd import zstd
 
 _PART = ".part"
 _CHUNK = 1 << 20
