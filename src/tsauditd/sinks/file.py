@@ -50,6 +50,7 @@ class FileWriter:
         self._fd = -1
         self._place = (0, 0)
         self._disk = (-1, False)
+        self._past = PastCache(wanted=False)
         self._fresh = True
         self._open()
 
@@ -144,6 +145,7 @@ class FileWriter:
                 os.fdatasync(self._fd)
             os.close(self._fd)
             self._fd = -1
+        self._past.close()
         self._rotation.settle()
 
     def abandon(self) -> None:
@@ -158,6 +160,7 @@ class FileWriter:
         self._regular = stat.S_ISREG(state.st_mode)
         disk = state.st_dev, self._regular and self._output.direct
         if disk != self._disk:  # else what is known of it stays known
+            self._past.close()
             self._disk, self._past = disk, PastCache(wanted=disk[1])
         self._size = state.st_size
         self._period = self._period_of(state.st_mtime if state.st_size else self._wall())

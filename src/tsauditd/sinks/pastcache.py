@@ -6,6 +6,7 @@ To wait for a disk for a moment is better than that: in a storm, where the proce
 cache comes to its turn too seldom to keep up.
 """
 
+import contextlib
 import errno
 import fcntl
 import mmap
@@ -68,7 +69,8 @@ class PastCache:
         """`clock` gives seconds; `busy` those of them in which the thread that writes ran or could have."""
         self._wanted = wanted
         self._clock = clock
-        self._busy = busy or busy_seconds
+        self._thread = ThreadTime()
+        self._busy = busy or self._thread.seconds
         self._trust = Trust()
         self._doubted = False
         self._memory: mmap.mmap | None = None
@@ -98,9 +100,13 @@ class PastCache:
                 raise
         return done
 
+    def close(self) -> None:
+        """Lets go of what was opened beside the file."""
+        self._thread.close()
+
     def _write_past(self, fd: int, blocks: memoryview) -> int:
         if self._memory is None:
-            self._memory = mmap.mmap(-1, _MOST)
+            self._memory = _one_page(_MOST)
         self._memory[: len(blocks)] = blocks
         usual = fcntl.fcntl(fd, fcntl.F_GETFL)
         try:
@@ -125,17 +131,32 @@ class PastCache:
             return os.write(fd, blocks)
 
 
-def busy_seconds() -> float:
-    """Seconds in which the calling thread ran or waited for a processor (Documentation/scheduler/sched-stats.rst).
+def _one_page(size: int) -> mmap.mmap:
+    """Memory that is one page, where the kernel has such (madvise(2)), and goes to the disk as one stretch."""
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a kernel without
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
 
-    0 where the kernel does not tell.
-    """
-    try:
-        fd = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return 0.0
-    try:
-        ran, waited, _ = os.read(fd, 80).split()
-    finally:
-        os.close(fd)
-    return (int(ran) + int(waited)) / 1e9
+
+class ThreadTime:
+    """How long one thread, the first that asks, ran or waited for a processor."""
+
+    def __init__(self) -> None:
+        self._fd: int | None = None
+
+    def seconds(self) -> float:
+        """Seconds of it (Documentation/scheduler/sched-stats.rst); 0 where the kernel does not tell."""
+        try:
+            if self._fd is None:
+                self._fd = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+            ran, waited, _ = os.pread(self._fd, 80, 0).split()
+        except OSError:
+            return 0.0
+        return (int(ran) + int(waited)) / 1e9
+
+    def close(self) -> None:
+        """Lets go of what was opened to know it."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
