@@ -82,10 +82,10 @@ rpm: wheel ## Make dist/*.rpm, an RPM package for this machine's Python and arch
 	@packaging/rpm/build $(CURDIR)/$(BIN)/python dist/tsauditd-*.whl
 
 try-deb: deb ## Install the Debian package in a new Debian, start it there, remove and purge it (as root)
-	@$(BIN)/python packaging/try_deb.py dist/tsauditd_*.deb
+	@PYTHONPATH=benchmarks $(BIN)/python packaging/try_deb.py dist/tsauditd_*.deb
 
 try-rpm: rpm ## Install the RPM package in a new Debian, with its scripts, start it there, upgrade and remove it (as root)
-	@$(BIN)/python packaging/try_rpm.py dist/tsauditd-*.rpm
+	@PYTHONPATH=benchmarks $(BIN)/python packaging/try_rpm.py dist/tsauditd-*.rpm
 
 try-systemd: deb ## Run the Debian package under systemd, in an emulated machine that is switched on and off (as root)
 	@$(BIN)/python packaging/systemd/try.py dist/tsauditd_*.deb

@@ -1,7 +1,6 @@
 """What trying a package needs: a Debian in a directory, commands in it, and the daemon started as its unit would."""
 
 import contextlib
-import fcntl
 import json
 import os
 import shlex
@@ -14,11 +13,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tsauditd.kernel.state import KernelState
+from audit_lock import audit_at_rest
+
+from tsauditd.errors import TsauditdError
 from tsauditd.kernel.status import status
 
 BASE = Path("/var/tmp/tsauditd-try-bookworm")
-LOCK = Path("/run/tsauditd-audit.lock")
+LOCK_SECONDS = 600.0
 PACKAGES = "python3,systemd,debconf,auditd,procps"
 UNIT = Path("lib/systemd/system/tsauditd.service")
 PATIENCE = 30.0
@@ -104,9 +105,7 @@ def starts(system: System) -> None:
         f" --bounding-set=-all{wanted} --inh-caps=-all{wanted} --ambient-caps=-all{wanted}"
     )
     prepare = "mkdir -m 750 /run/tsauditd && chown tsauditd: /run/tsauditd"
-    with audit_lock(), tempfile.TemporaryFile() as errors:
-        before = KernelState().snapshot()
-        check(before.status.pid == 0, "another daemon has the audit pid")
+    with audit(), tempfile.TemporaryFile() as errors:
         command = f"{prepare} && exec {lesser} {settings['ExecStart']} --rules none"
         daemon = subprocess.Popen(system.words(command), stderr=errors, stdin=subprocess.DEVNULL)
         try:
@@ -121,7 +120,6 @@ def starts(system: System) -> None:
         finally:
             daemon.send_signal(signal.SIGTERM)
             daemon.wait(PATIENCE)
-            KernelState().restore(before)
     check(daemon.returncode == 0, f"the daemon ended with {daemon.returncode}")
     events = system.root / "var/log/tsauditd/events.json"
     check(events.exists() and events.stat().st_uid != 0, "no events, or as root")
@@ -130,11 +128,13 @@ def starts(system: System) -> None:
 
 
 @contextlib.contextmanager
-def audit_lock() -> Iterator[None]:
-    """Whoever changes this machine's audit state holds this lock meanwhile."""
-    with LOCK.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def audit() -> Iterator[None]:
+    """The machine's auditing, at rest and put back; ends with one line when it cannot be had."""
+    try:
+        with audit_at_rest(LOCK_SECONDS):
+            yield
+    except TsauditdError as error:
+        check(False, str(error))
 
 
 def check(good: bool, problem: str) -> None:

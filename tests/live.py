@@ -59,6 +59,29 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
     raise AssertionError(f"not in {PATIENCE_S:.0f} s: {what}")
 
 
+def environment() -> dict[str, str]:
+    """This process' own, in which its modules are found."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+
+
+@contextmanager
+def python(code: str, *words: str) -> Iterator[tuple[subprocess.Popen[bytes], bytes]]:
+    """A process that runs the code, from when it has said a line, and that; killed at the end."""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment(),
+    ) as process:
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+            assert said
+            yield process, said
+        finally:
+            process.kill()
+
+
 class Daemon:
     """A running `tsauditd run`; see `running`."""
 

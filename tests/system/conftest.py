@@ -1,70 +1,37 @@
 """Fixtures of the tests that need root and the kernel's own audit subsystem."""
 
-import fcntl
+import contextlib
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from audit_lock import audit_at_rest
 from live import state
 
 from tsauditd.errors import TsauditdError
-from tsauditd.kernel.borrowed import left_behind
 from tsauditd.kernel.state import KernelState, Snapshot
-
-AUDIT_LOCK = Path("/run/tsauditd-audit.lock")
-"""Whoever changes this machine's audit state holds an exclusive flock on this file meanwhile."""
 
 LOCK_SECONDS = 240.0
 
 WORKLOAD = Path(__file__).resolve().parent / "workload"
 
 
-def take_lock() -> int:
-    """The descriptor of the lock file, locked. Fails the test when others hold the lock for too long."""
-    descriptor = os.open(AUDIT_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                os.close(descriptor)
-                pytest.fail(
-                    f"{AUDIT_LOCK} is held by another process for {LOCK_SECONDS:.0f} s", pytrace=False
-                )
-            time.sleep(0.1)
-        else:
-            return descriptor
-
-
 @pytest.fixture
 def audit_lock() -> Iterator[Snapshot]:
-    """Holds the machine's audit lock for the test and puts status and rules back exactly, even when it fails."""
+    """Holds the machine's audit lock for the test: auditing is at rest, as the snapshot says.
+
+    Afterwards all is put back as it was found, even when the test fails; when it is killed, by the next.
+    """
     if os.geteuid() != 0:
         pytest.fail("system tests need root", pytrace=False)
-    descriptor = take_lock()
-    try:
-        kernel = KernelState()
+    with contextlib.ExitStack() as stack:
         try:
-            before = kernel.snapshot()
+            control = stack.enter_context(audit_at_rest(LOCK_SECONDS))
         except TsauditdError as error:
-            pytest.fail(f"system tests need the kernel's audit subsystem: {error}", pytrace=False)
-        if before.status.locked:
-            pytest.fail(
-                "auditing is locked until reboot (enabled is 2): system tests cannot run", pytrace=False
-            )
-        try:
-            yield before
-        finally:
-            kernel.restore(before)
-            # What a daemon that the test killed would have given back: the next test's is not to.
-            for entry in left_behind():
-                entry.remove()
-    finally:
-        os.close(descriptor)
+            pytest.fail(f"system tests cannot run: {error}", pytrace=False)
+        yield KernelState(control).snapshot()
 
 
 @pytest.fixture
