@@ -22,19 +22,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from audit_lock import audit_at_rest
 from capture import (
     BACKLOG,
-    LOCK,
+    LOCK_SECONDS,
     STATUS_BACKLOG_LIMIT,
     STATUS_ENABLED,
     CaptureError,
     Control,
-    Status,
-    audit_lock,
     auditctl,
     login,
-    rest,
 )
+
+from tsauditd.errors import TsauditdError
 
 CONFIG = """\
 log_file = {directory}/audit.log
@@ -119,23 +119,14 @@ def main() -> int:
         "--rule", action="append", default=[], help="auditctl arguments, may be given many times"
     )
     parser.add_argument("--auid", type=int, help="login user that the command starts with (default: unset)")
-    parser.add_argument("--lock", default=LOCK, help=f"lock file (default: {LOCK})")
-    parser.add_argument("--reset", action="store_true", help="clear what a killed daemon left behind")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `finally` runs
     directory = Path(tempfile.mkdtemp(prefix="provoke-auditd-", dir="/tmp"))
     try:
-        with audit_lock(options.lock):
-            control = Control()
-            before: Status = rest(control, options.reset)
-            try:
-                data = run(options, directory, control)
-            finally:
-                control.set(STATUS_ENABLED, enabled=before.enabled)
-                auditctl("-D")
-                control.set(STATUS_BACKLOG_LIMIT, backlog_limit=before.backlog_limit)
-    except (CaptureError, OSError) as error:
+        with audit_at_rest(LOCK_SECONDS):
+            data = run(options, directory, Control())
+    except (CaptureError, TsauditdError, OSError) as error:
         print(f"auditd_log: {error}", file=sys.stderr)
         return 1
     finally:

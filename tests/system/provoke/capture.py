@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Record what the kernel's audit says while one command runs.
 
-Stand-alone: Python's standard library, Debian's `auditctl` and `libaudit.so.1`, nothing of tsauditd.
+What is recorded is not tsauditd's to read: Python's standard library, Debian's `auditctl` and `libaudit.so.1` do it.
+Of this project it takes the audit lock, which finds and leaves the kernel's audit as it has to be; themes.py puts that
+beside it.
 
+    export PYTHONPATH=src:benchmarks
     capture.py --name exec --rule '-a always,exit -F arch=b64 -S execve -F auid=4242' --auid 4242 -- /bin/ls /
 
-The order matters: take the lock, register as the audit daemon, load the rules while audit is still off (so
-that they leave no CONFIG_CHANGE), enable audit, only then start the command (a process born before audit was
-ever enabled has no audit context and is never audited), then send a USER message with a random marker and
-read until it comes back: everything queued before it has been received. Then all is put back.
+The order matters: take the lock, by which audit is at rest, register as the audit daemon, load the rules while
+audit is still off (so that they leave no CONFIG_CHANGE), enable audit, only then start the command (a process born
+before audit was ever enabled has no audit context and is never audited), then send a USER message with a random
+marker and read until it comes back: everything queued before it has been received. Then all is put back.
 
 Writes DIR/NAME.log, the lines auditd would write with log_format=RAW but with the EOE lines left in, and
 DIR/NAME.packets, every datagram as received (u32 little-endian length, then header and payload).
@@ -20,9 +23,7 @@ from __future__ import annotations
 
 import argparse
 import collections
-import contextlib
 import ctypes
-import fcntl
 import gzip
 import os
 import secrets
@@ -34,9 +35,13 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from audit_lock import audit_at_rest
+
+from tsauditd.errors import TsauditdError
 
 NETLINK_AUDIT = 9
 NLM_F_REQUEST, NLM_F_ACK = 1, 4
@@ -49,7 +54,7 @@ STATUS = struct.Struct(
     "=11I"
 )  # mask enabled failure pid rate_limit backlog_limit lost backlog features wait actual
 HEADER = struct.Struct("=IHHII")
-LOCK = "/run/tsauditd-audit.lock"
+LOCK_SECONDS = 600.0
 BACKLOG = 32768
 RECEIVE_BUFFER = 64 << 20
 
@@ -60,11 +65,9 @@ class CaptureError(Exception):
 
 @dataclass
 class Status:
-    """The part of struct audit_status that a capture changes or tells."""
+    """The part of struct audit_status that a capture waits for or tells."""
 
-    enabled: int
     pid: int
-    backlog_limit: int
     lost: int
 
 
@@ -103,7 +106,7 @@ class Control:
                 raise_for_error(packet)
             if kind == AUDIT_GET:
                 values = STATUS.unpack(packet[16 : 16 + STATUS.size].ljust(STATUS.size, b"\0"))
-                return Status(enabled=values[1], pid=values[3], backlog_limit=values[5], lost=values[6])
+                return Status(pid=values[3], lost=values[6])
 
     def set(self, mask: int, *, enabled: int = 0, pid: int = 0, backlog_limit: int = 0) -> None:
         """Set what `mask` names and wait for the acknowledgement."""
@@ -171,25 +174,6 @@ def type_name(kind: int) -> str:
     return name.decode() if name else f"UNKNOWN[{kind}]"
 
 
-def rest(control: Control, reset: bool) -> Status:
-    """The state to come back to: audit off, nobody registered, no rules.
-
-    Raises CaptureError when it is not so; with `reset`, only when a daemon is registered.
-    """
-    before = control.status()
-    if before.pid:
-        raise CaptureError(f"audit belongs to pid {before.pid}; stop that daemon first")
-    if reset:
-        control.set(STATUS_ENABLED | STATUS_BACKLOG_LIMIT, enabled=0, backlog_limit=64)
-        auditctl("-D")
-        before = control.status()
-    if before.enabled or auditctl("-l").strip() != "No rules":
-        raise CaptureError(
-            "audit is enabled or has rules; put it to rest first (auditctl -e 0; -D), or give --reset"
-        )
-    return before
-
-
 def login(auid: int | None) -> Callable[[], None]:
     """What a new process does first to become part of `auid`'s login (None: of nobody's)."""
 
@@ -200,14 +184,6 @@ def login(auid: int | None) -> Callable[[], None]:
     return become
 
 
-@contextlib.contextmanager
-def audit_lock(path: str) -> Iterator[None]:
-    """Hold the machine's audit lock: audit is one per machine."""
-    with open(path, "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def auditctl(*arguments: str) -> str:
     """Run auditctl; its standard output. Raises CaptureError with its complaint."""
     done = subprocess.run(["auditctl", *arguments], capture_output=True, text=True, check=False)
@@ -216,29 +192,23 @@ def auditctl(*arguments: str) -> str:
     return done.stdout
 
 
-def record(
-    command: Sequence[str], rules: Sequence[str], auid: int | None, timeout: float, reset: bool = False
-) -> Recording:
+def record(command: Sequence[str], rules: Sequence[str], auid: int | None, timeout: float) -> Recording:
     """Run `command` under `rules` and return every packet until it ended and the queue was drained.
 
-    `auid`: login user that the command starts with (None: unset). `timeout` in seconds.
-    `reset` first clears what a killed daemon left (enabled, rules) when no daemon is registered.
-    Raises CaptureError when audit is in use, a request or rule is refused, or the time is up.
+    For who holds the audit lock. `auid`: login user that the command starts with (None: unset). `timeout` in seconds.
+    Raises CaptureError when a request or rule is refused, or the time is up.
     """
     control, events = Control(), Control()
-    before = rest(control, reset)
+    before = control.status()
     events.sock.setsockopt(socket.SOL_SOCKET, 33, RECEIVE_BUFFER)  # SO_RCVBUFFORCE
     recording = Recording()
-    try:
-        control.set(STATUS_BACKLOG_LIMIT, backlog_limit=BACKLOG)
-        # From this socket: its port is where the kernel sends. The acknowledgement lands among the records.
-        events.send(AUDIT_SET, status_bytes(STATUS_PID, pid=os.getpid()))
-        for rule in rules:
-            auditctl(*shlex.split(rule))
-        control.set(STATUS_ENABLED, enabled=1)
-        _drain(events, control, recording, command, auid, timeout)
-    finally:
-        _restore(control, events, before)
+    control.set(STATUS_BACKLOG_LIMIT, backlog_limit=BACKLOG)
+    # From this socket: its port is where the kernel sends. The acknowledgement lands among the records.
+    events.send(AUDIT_SET, status_bytes(STATUS_PID, pid=os.getpid()))
+    for rule in rules:
+        auditctl(*shlex.split(rule))
+    control.set(STATUS_ENABLED, enabled=1)
+    _drain(events, control, recording, command, auid, timeout)
     recording.lost = control.status().lost - before.lost
     return recording
 
@@ -279,21 +249,6 @@ def _drain(
         print(f"capture: {shlex.join(command)}: exit {child.returncode}", file=sys.stderr)
 
 
-def _restore(control: Control, events: Control, before: Status) -> None:
-    """Audit off first, so that taking the rules away leaves no record."""
-    steps = (
-        lambda: control.set(STATUS_ENABLED, enabled=before.enabled),
-        lambda: auditctl("-D"),
-        lambda: events.acknowledged(AUDIT_SET, status_bytes(STATUS_PID, pid=0)),
-        lambda: control.set(STATUS_BACKLOG_LIMIT, backlog_limit=before.backlog_limit),
-    )
-    for step in steps:
-        try:
-            step()
-        except (CaptureError, OSError) as error:
-            print(f"capture: while putting audit back: {error}", file=sys.stderr)
-
-
 def main() -> int:
     """Read the arguments, make one capture, say what is in it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -305,15 +260,13 @@ def main() -> int:
     parser.add_argument("--auid", type=int, help="login user that the command starts with (default: unset)")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds (default: 120)")
     parser.add_argument("--compress", action="store_true", help="write .gz files")
-    parser.add_argument("--reset", action="store_true", help="clear what a killed daemon left behind")
-    parser.add_argument("--lock", default=LOCK, help=f"lock file (default: {LOCK})")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `finally` runs
     try:
-        with audit_lock(options.lock):
-            recording = record(options.command, options.rule, options.auid, options.timeout, options.reset)
-    except (CaptureError, OSError) as error:
+        with audit_at_rest(LOCK_SECONDS):
+            recording = record(options.command, options.rule, options.auid, options.timeout)
+    except (CaptureError, TsauditdError, OSError) as error:
         print(f"capture: {error}", file=sys.stderr)
         return 1
     recording.write(options.out, options.name, options.compress)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parents[2]
 STAGE = Path("/tmp/provoke")
 BIN = f"{STAGE}/bin"
 ALICE = 4242
@@ -175,7 +176,7 @@ def command_of(theme: Theme) -> list[str]:
 
 def run(tool: str, theme: Theme, *options: str) -> int:
     """Run capture.py or auditd_log.py on a theme; its exit status."""
-    arguments = ["--reset", *options]
+    arguments = list(options)
     for rule in theme.rules:
         arguments += ["--rule", rule]
     if theme.auid is not None:
@@ -202,9 +203,15 @@ def make(name: str) -> int:
 
 
 def stage() -> None:
-    """Copy this directory to STAGE, where everybody may read, and compile the programs there."""
+    """Copy this directory and what it imports to STAGE, where everybody may read; compile the programs there."""
     shutil.rmtree(STAGE, ignore_errors=True)
     shutil.copytree(HERE, STAGE, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT / "benchmarks" / "audit_lock.py", STAGE)
+    shutil.copytree(
+        PROJECT / "src" / "tsauditd",
+        STAGE / "tsauditd",
+        ignore=shutil.ignore_patterns("_*.so", "__pycache__"),
+    )
     (STAGE / "out").mkdir()
     STAGE.chmod(0o755)
     subprocess.run([STAGE / "work" / "build.sh", BIN], check=True)
