@@ -314,7 +314,7 @@ impl Engine {
     fn write_line(&mut self, line: OpenLine, flow: &Flow) {
         let start = self.out.len();
         let timeline = line.timeline;
-        line.write(&mut self.out, flow);
+        self.renderer.end(line, flow, &mut self.out);
         if timeline && self.settings.timelines {
             let line = self.out.get(start..).unwrap_or_default();
             self.timeline.extend_from_slice(line);

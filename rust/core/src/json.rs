@@ -296,7 +296,7 @@ impl Object {
 
     /// The same object in text that stands elsewhere: what was at `from` is at `to`.
     #[must_use]
-    pub fn moved(self, from: usize, to: usize) -> Self {
+    pub fn moved(&self, from: usize, to: usize) -> Self {
         let place = |at: usize| at.wrapping_sub(from).wrapping_add(to);
         Self {
             start: place(self.start),

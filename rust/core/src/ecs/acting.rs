@@ -1,10 +1,11 @@
 //! Who acted: found again by the text that says it, or looked at and taken into the process table.
 
 use crate::assemble::Event;
-use crate::ecs::again::Hash;
+use crate::ecs::Renderer;
+use crate::ecs::again::Likeness;
 use crate::ecs::changes::Changes;
 use crate::ecs::memo::{Acting, Memo, Place, Told};
-use crate::ecs::{Renderer, Written};
+use crate::endpoint::Question;
 use crate::event::View;
 use crate::fields::name;
 use crate::process::Table;
@@ -89,17 +90,16 @@ impl Renderer {
         }
     }
 
-    /// Writes an event whose line is there but for its stamp. `None` if it is not, or if what it says may be otherwise
-    /// by now.
-    pub(super) fn write_again(
+    /// What an event asks of a connection whose line is there but for its stamp and the answer. `None` if it is not
+    /// there, or if what it says may be otherwise by now.
+    pub(super) fn known_again(
         &mut self,
-        hash: Hash,
+        like: &Likeness,
         event: &Event,
         system: &dyn System,
-        out: &mut Vec<u8>,
-    ) -> Option<Written> {
+    ) -> Option<Option<Question>> {
         let generation = system.generation();
-        let who = self.lines.find(hash, event, generation)?;
+        let (who, question) = self.lines.find(like, event, generation)?;
         let (text, enriched) = (event.at(who.text), event.at(who.enriched));
         let (place, known) = self.people.find(text, enriched, generation);
         let told = self.people.told(place).filter(|_| known)?;
@@ -113,7 +113,7 @@ impl Renderer {
         if let Some(seat) = seat {
             self.processes.act(seat, credentials);
         }
-        Some(self.lines.write(hash, event.stamp, &mut self.clock, out))
+        Some(question)
     }
 
     /// Where that has its place which all processes share that do alike, and whether it is there; `None` where all of

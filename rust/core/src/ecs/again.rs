@@ -1,61 +1,26 @@
 //! Whole lines, kept as they were written: an event whose records say what another's said differs from it by its
-//! stamp alone.
+//! stamp alone, and by the internet address that one of them may name.
 //!
 //! That is what a storm is made of: a program that does one thing in a loop. What else an event's line depends on (the
-//! process, names) is asked for before a line is written again;
-//! only events of which that is all are kept.
+//! process, names, the ends of a connection) is asked for before a line is written again; only events of which that is
+//! all are kept. The ends stand last, so of a connection's line all before them is kept.
 
-use std::ops::Range;
+use std::sync::Arc;
 
 use crate::assemble::{Event, Part, Span};
-use crate::ecs::Written;
-use crate::json::{self, Clock};
+use crate::ecs::head::{Head, Marks};
+use crate::ecs::network::Named;
+use crate::ecs::pen::Related;
+use crate::endpoint::Question;
+use crate::json::Object;
 use crate::mix::{mix, place};
-use crate::record::{Stamp, kind};
+use crate::record::kind;
 
 /// How many events are remembered; a new one takes the place of the one that has its number.
 const PLACES: usize = 512;
 /// The largest records and line kept of one, in bytes: 6 MB in all, if every one is so large.
 const MOST_RECORDS: usize = 4 << 10;
 const MOST_LINE: usize = 8 << 10;
-
-/// A part of an event's stamp, as lines have it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
-    /// The time in ISO 8601.
-    Time,
-    /// `SECONDS.MILLIS:SERIAL`.
-    Id,
-    /// The serial.
-    Serial,
-}
-
-/// Where a line has parts of its event's stamp, in ascending order.
-#[derive(Debug, Default)]
-pub struct Marks {
-    places: Vec<(Mark, Range<usize>)>,
-}
-
-impl Marks {
-    /// Forgets them, and keeps the room.
-    pub fn clear(&mut self) {
-        self.places.clear();
-    }
-
-    /// Notes where a part of the stamp was written.
-    pub fn add(&mut self, mark: Mark, place: Range<usize>) {
-        self.places.push((mark, place));
-    }
-}
-
-/// Writes `SECONDS.MILLIS:SERIAL`, which is how ausearch names an event.
-pub fn write_id(out: &mut Vec<u8>, stamp: Stamp) {
-    json::number(out, stamp.seconds);
-    out.push(b'.');
-    json::millis(out, stamp.millis);
-    out.push(b':');
-    json::number(out, stamp.serial);
-}
 
 /// Who acted: where in the records that is said, and the number of what was told of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,10 +42,11 @@ struct Kept {
     parts: Vec<Part>,
     node: Span,
     bytes: Vec<u8>,
+    /// What of the bytes makes no difference.
+    apart: Option<Span>,
     who: Who,
-    line: Vec<u8>,
-    marks: Vec<(Mark, Range<usize>)>,
-    timeline: bool,
+    question: Option<Question>,
+    head: Arc<Head>,
 }
 
 /// The lines kept.
@@ -99,7 +65,7 @@ impl Default for Lines {
 
 /// What finds an event's records again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Hash(u64);
+struct Hash(u64);
 
 impl Hash {
     fn place(self) -> usize {
@@ -107,13 +73,46 @@ impl Hash {
     }
 }
 
-/// Whether nothing but its records and who acted decides what an event's line says: a system call, whole, with no
-/// address in it, whose ends would be looked for.
+/// An event whose records may have come before.
+#[derive(Debug, Clone, Copy)]
+pub struct Likeness {
+    hash: Hash,
+    /// The address that it names.
+    pub named: Option<Named>,
+}
+
+impl Likeness {
+    /// Of an event; `None` for one that is not kept.
+    #[must_use]
+    pub fn of(event: &Event) -> Option<Self> {
+        if !is_plain(event) {
+            return None;
+        }
+        let named = Named::of(event);
+        let [before, behind] = around(&event.bytes, named.map(|named| named.digits));
+        let hash = Hash(mix(mix(0, before), behind));
+        Some(Self { hash, named })
+    }
+}
+
+/// What is before some of the bytes and behind it.
+fn around(bytes: &[u8], apart: Option<Span>) -> [&[u8]; 2] {
+    match apart {
+        Some(apart) => [
+            bytes.get(..apart.start as usize).unwrap_or_default(),
+            bytes.get(apart.end as usize..).unwrap_or_default(),
+        ],
+        None => [bytes, &[]],
+    }
+}
+
+/// Whether nothing but its records, who acted and the ends of its connection decides what an event's line says: a system
+/// call, whole.
 fn is_plain(event: &Event) -> bool {
     let usual = |part: &Part| {
         matches!(
             part.kind,
-            kind::SYSCALL | kind::PATH | kind::CWD | kind::PROCTITLE
+            kind::SYSCALL | kind::PATH | kind::CWD | kind::SOCKADDR | kind::PROCTITLE
         )
     };
     event.bytes.len() <= MOST_RECORDS
@@ -123,86 +122,86 @@ fn is_plain(event: &Event) -> bool {
 }
 
 impl Lines {
-    /// What finds an event's records again; `None` for one that is not kept.
+    /// Who acted in `event` and what it asks of a connection, if a line for the same records is there.
     #[must_use]
-    pub fn hash(event: &Event) -> Option<Hash> {
-        is_plain(event).then(|| Hash(mix(0, &event.bytes)))
-    }
-
-    /// Who acted in `event`, if a line for the same records is there.
-    #[must_use]
-    pub fn find(&self, hash: Hash, event: &Event, generation: u64) -> Option<Who> {
-        let kept = self.places.get(hash.place())?;
-        let same = kept.hash == hash
+    pub fn find(
+        &self,
+        like: &Likeness,
+        event: &Event,
+        generation: u64,
+    ) -> Option<(Who, Option<Question>)> {
+        let kept = self.places.get(like.hash.place())?;
+        let apart = like.named.map(|named| named.digits);
+        let same = kept.hash == like.hash
             && kept.generation == generation
             && kept.node == event.node
             && kept.parts == event.parts
-            && kept.bytes == event.bytes;
-        same.then_some(kept.who)
+            && kept.apart == apart
+            && around(&kept.bytes, apart) == around(&event.bytes, apart);
+        same.then(|| {
+            let question = kept.question.map(|question| match like.named {
+                Some(named) => question.about(named.address),
+                None => question,
+            });
+            (kept.who, question)
+        })
     }
 
-    /// Writes the line that was found, with another stamp.
-    pub fn write(&self, hash: Hash, stamp: Stamp, clock: &mut Clock, out: &mut Vec<u8>) -> Written {
-        let mut timeline = false;
-        if let Some(kept) = self.places.get(hash.place()) {
-            let mut from = 0;
-            for (mark, at) in &kept.marks {
-                out.extend_from_slice(kept.line.get(from..at.start).unwrap_or_default());
-                match mark {
-                    Mark::Time => clock.write(out, stamp.seconds, stamp.millis),
-                    Mark::Id => write_id(out, stamp),
-                    Mark::Serial => json::number(out, stamp.serial),
-                }
-                from = at.end;
-            }
-            out.extend_from_slice(kept.line.get(from..).unwrap_or_default());
-            timeline = kept.timeline;
-        }
-        Written {
-            whole: true,
-            timeline,
-            waits: None,
-        }
+    /// The line that was found.
+    #[must_use]
+    pub fn head(&self, like: &Likeness) -> Option<&Arc<Head>> {
+        self.places.get(like.hash.place()).map(|kept| &kept.head)
     }
 
-    /// Keeps the line that begins at `start` of `out`, from the second time on that its records came: most never do.
-    pub fn learn(&mut self, hash: Hash, event: &Event, who: Who, line: &Line<'_>) {
-        let Some(kept) = self.places.get_mut(hash.place()) else {
+    /// Keeps a line, from the second time on that its records came: most never do.
+    ///
+    /// `text`: all of it, or all before the ends of a connection; then `ending` is what ends it, which stands behind all
+    /// marks: `tsauditd` and what was gathered.
+    pub fn learn(
+        &mut self,
+        like: &Likeness,
+        event: &Event,
+        line: &Line<'_>,
+        text: &[u8],
+        ending: Option<(&Object, &Related)>,
+    ) {
+        let Some(kept) = self.places.get_mut(like.hash.place()) else {
             return;
         };
         kept.parts.clear();
-        let again = kept.hash == hash;
-        kept.hash = hash;
-        if !again || !line.written.whole || line.text.len() > MOST_LINE {
+        let again = kept.hash == like.hash;
+        kept.hash = like.hash;
+        if !again || text.len() > MOST_LINE {
             return;
         }
-        (kept.generation, kept.node, kept.who) = (line.generation, event.node, who);
-        kept.timeline = line.written.timeline;
+        (kept.generation, kept.node) = (line.generation, event.node);
+        (kept.who, kept.question) = (line.who, line.question);
+        kept.apart = like.named.map(|named| named.digits);
         kept.parts.extend_from_slice(&event.parts);
         kept.bytes.clear();
         kept.bytes.extend_from_slice(&event.bytes);
-        kept.line.clear();
-        kept.line.extend_from_slice(line.text);
-        kept.marks.clear();
-        let marks = line.marks.places.iter().cloned();
-        kept.marks.extend(marks.map(|(mark, at)| {
-            let moved = |at: usize| at.saturating_sub(line.start);
-            (mark, moved(at.start)..moved(at.end))
-        }));
+        let any = like.named.is_some();
+        let mut head = Head::new(text, line.start, line.marks, any, line.timeline);
+        if let Some((extra, gathered)) = ending {
+            head.open(extra, line.start + text.len(), gathered);
+        }
+        kept.head = Arc::new(head);
     }
 }
 
 /// A line as it was written just now.
 #[derive(Debug)]
 pub struct Line<'a> {
-    /// All of it.
-    pub text: &'a [u8],
     /// Where it begins, counted as its marks are.
     pub start: usize,
     /// Where its stamp is.
     pub marks: &'a Marks,
-    /// What there is to know of it.
-    pub written: &'a Written,
+    /// A session's timeline needs it.
+    pub timeline: bool,
+    /// Who acted.
+    pub who: Who,
+    /// What its event asked of a connection.
+    pub question: Option<Question>,
     /// Of the names in use.
     pub generation: u64,
 }
@@ -260,6 +259,55 @@ mod tests {
             let [again, anew] =
                 [9, 100].map(|inode| last_line(&[before(inode), vec![last.clone()]].concat()));
             assert_eq!(again, anew, "{stamp} {pid} {inode}");
+        }
+    }
+
+    fn connection(stamp: &str, address: &str) -> String {
+        event(stamp, 8, 1)
+            .lines()
+            .map(|record| {
+                if record.starts_with("type=PATH") {
+                    format!("type=SOCKADDR msg=audit({stamp}): saddr={address}\n")
+                } else {
+                    record
+                        .replace("syscall=257", "syscall=42")
+                        .replace("items=1", "items=0")
+                        + "\n"
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn an_address_is_the_events_own() {
+        let inet6 = |flow, address, scope| format!("0A000050{flow:08X}{address}{scope:08X}");
+        let global = "20010DB8000000000000000000000001";
+        let mapped = "00000000000000000000FFFF0A000001";
+        let addresses = [
+            "02000050C00002010000000000000000".to_owned(),
+            "0200C000080808080102030405060708".to_owned(),
+            "02000000000000000000000000000000".to_owned(),
+            "02000050C0000201".to_owned(),
+            "0200zz50C00002010000000000000000".to_owned(),
+            "02000050C00002010000000000000000 saddr=0200".to_owned(),
+            inet6(0, global, 0),
+            inet6(0, mapped, 0),
+            inet6(7, global, 0),
+            inet6(0, global, 1 << 24),
+            "01002F72756E2F6100".to_owned(),
+            "01002F72756E2F6200".to_owned(),
+        ];
+        for before in &addresses {
+            for last in &addresses {
+                let all: Vec<_> = (1..6)
+                    .map(|serial| connection(&format!("1700000000.001:{serial}"), before))
+                    .collect();
+                let last = connection("1800000001.750:123456789", last);
+                let others = vec![event("1700000000.001:1", 8, 1)];
+                let [again, anew] =
+                    [all, others].map(|first| last_line(&[first, vec![last.clone()]].concat()));
+                assert_eq!(again, anew, "{before} {last}");
+            }
         }
     }
 }

@@ -1,20 +1,32 @@
 //! The end of a line: what is known last is written last.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::ecs::network;
+use crate::ecs::head::{Head, Own};
 use crate::ecs::pen::Related;
+use crate::ecs::{Written, network};
+use crate::endpoint::Answer;
 use crate::endpoint::flow::Flow;
-use crate::json::{self, Object};
+use crate::json::{self, Clock, Object};
 
 /// A line whose ends of a connection are not known yet: all but `tsauditd`'s last member, the ends and `related`.
 #[derive(Debug)]
 pub struct OpenLine {
-    text: Vec<u8>,
-    related: Related,
-    extra: Object,
+    beginning: Beginning,
     /// A session's timeline needs it.
     pub timeline: bool,
+}
+
+#[derive(Debug)]
+enum Beginning {
+    Written {
+        text: Vec<u8>,
+        related: Related,
+        extra: Object,
+    },
+    /// As another event's, but for what is its own.
+    Again(Arc<Head>, Own),
 }
 
 impl OpenLine {
@@ -23,29 +35,74 @@ impl OpenLine {
     pub fn take(
         out: &mut Vec<u8>,
         start: usize,
-        extra: Object,
+        extra: &Object,
         related: Related,
         timeline: bool,
     ) -> Self {
         Self {
-            text: out.split_off(start),
-            related,
-            extra: extra.moved(start, 0),
+            beginning: Beginning::Written {
+                text: out.split_off(start),
+                related,
+                extra: extra.moved(start, 0),
+            },
             timeline,
+        }
+    }
+
+    /// A line that begins as another.
+    #[must_use]
+    pub fn again(head: Arc<Head>, own: Own) -> Self {
+        Self {
+            timeline: head.timeline,
+            beginning: Beginning::Again(head, own),
         }
     }
 
     /// The bytes that it holds, but for a few of its own.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.text.capacity()
+        match &self.beginning {
+            Beginning::Written { text, .. } => text.capacity(),
+            Beginning::Again(head, _) => head.bytes(), // others may have let it go
+        }
     }
 
-    /// Writes it whole.
-    pub fn write(mut self, out: &mut Vec<u8>, flow: &Flow) {
-        let extra = self.extra.moved(0, out.len());
-        out.append(&mut self.text);
-        end(out, extra, &mut self.related, Some(flow));
+    /// Writes it whole. `scratch` is room for `related`.
+    pub fn write(self, clock: &mut Clock, scratch: &mut Related, flow: &Flow, out: &mut Vec<u8>) {
+        match self.beginning {
+            Beginning::Written {
+                mut text,
+                mut related,
+                extra,
+            } => {
+                let extra = extra.moved(0, out.len());
+                out.append(&mut text);
+                end(out, extra, &mut related, Some(flow));
+            }
+            Beginning::Again(head, own) => head.write(own, clock, scratch, Some(flow), out),
+        }
+    }
+}
+
+/// Writes the line of an event like one whose line is kept, or has it wait. `room`: the clock, and room for `related`.
+pub fn write_again(
+    head: &Arc<Head>,
+    own: Own,
+    answer: Answer,
+    room: (&mut Clock, &mut Related),
+    out: &mut Vec<u8>,
+) -> Written {
+    let mut waits = None;
+    let (clock, related) = room;
+    match answer {
+        Answer::Nothing => head.write(own, clock, related, None, out),
+        Answer::Flow(flow) => head.write(own, clock, related, Some(&flow), out),
+        Answer::Wait(wait) => waits = Some((wait, OpenLine::again(Arc::clone(head), own))),
+    }
+    Written {
+        whole: true,
+        timeline: head.timeline,
+        waits,
     }
 }
 

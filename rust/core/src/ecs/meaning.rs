@@ -1,8 +1,8 @@
 //! `event`: what happened, of what kind, and whether it went well.
 
 use crate::action::{Action, Actions, Users};
-use crate::ecs::again::{Mark, write_id};
 use crate::ecs::auditd::message_type;
+use crate::ecs::head::{Mark, write_id};
 use crate::ecs::pen::Pen;
 use crate::endpoint::call::is_attempt;
 use crate::event::View;

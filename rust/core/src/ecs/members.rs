@@ -1,10 +1,9 @@
 //! The members of a line, each by the room that knows it, in the order in which they stand.
 
-use crate::action::Object as Kind;
 use crate::assemble::Event;
 use crate::ecs::acting::{self, Opening};
-use crate::ecs::again::Mark;
 use crate::ecs::extra::{self, Beside};
+use crate::ecs::head::Mark;
 use crate::ecs::meaning::Meaning;
 use crate::ecs::memo::Section;
 use crate::ecs::pen::{Pen, Recall};
@@ -33,7 +32,7 @@ pub(super) struct Members {
     pub intact: bool,
     /// By the memory of whom the event says who acted, if it is in one.
     pub told: Option<u64>,
-    /// The next event of the same records says the same.
+    /// The next event of the same records says the same, but for the ends of its connection.
     pub alike: bool,
 }
 
@@ -192,9 +191,7 @@ impl Renderer {
                 Recall::Known(told) => Some(told.number),
                 _ => None,
             },
-            alike: changes.is_none()
-                && *turn == Turn::Nothing
-                && meaning.lead.is_none_or(|row| row.object != Kind::Socket),
+            alike: changes.is_none() && *turn == Turn::Nothing,
         };
         let intact = pen.intact;
         let (own, kin) = (pen.recall.learnt(), pen.kin.learnt());

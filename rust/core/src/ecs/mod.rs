@@ -10,6 +10,7 @@ pub mod container;
 mod data;
 mod extra;
 mod file;
+mod head;
 mod host;
 mod line;
 mod meaning;
@@ -28,16 +29,19 @@ mod user;
 pub use host::Host;
 pub use line::OpenLine;
 
-pub(crate) use again::write_id;
+pub(crate) use head::write_id;
 pub(crate) use process::session as session_number;
 
 use crate::action::Actions;
 use crate::assemble::Event;
 use crate::decode::argv::Arguments;
-use crate::ecs::again::{Line, Lines, Marks, Who};
+use crate::ecs::again::{Likeness, Line, Lines, Who};
+use crate::ecs::head::Marks;
 use crate::ecs::members::Members;
+use crate::ecs::network::Named;
+use crate::endpoint::flow::Flow;
 use crate::endpoint::wait::Wait;
-use crate::endpoint::{Answer, Endpoints};
+use crate::endpoint::{Answer, Endpoints, Question};
 use crate::event::{Opened, View};
 use crate::json::Clock;
 use crate::process::Table;
@@ -155,13 +159,46 @@ impl Renderer {
     ) -> Written {
         self.aside.begin(false);
         self.begun.clear();
-        let generation = system.generation();
-        let hash = Lines::hash(event).filter(|_| !self.original);
-        if let Some(hash) = hash
-            && let Some(written) = self.write_again(hash, event, system, out)
+        let like = Likeness::of(event).filter(|_| !self.original);
+        let mut asked = None;
+        if let Some(like) = &like
+            && let Some(question) = self.known_again(like, event, system)
         {
-            return written;
+            let answer = endpoints.answer_to(question.as_ref(), event, system);
+            let is_open = !matches!(answer, Answer::Nothing);
+            let head = self.lines.head(like);
+            if let Some(head) = head.filter(|head| head.is_open() == is_open) {
+                let (clock, related) = (&mut self.clock, &mut self.related);
+                return line::write_again(
+                    head,
+                    (event.stamp, like.named),
+                    answer,
+                    (clock, related),
+                    out,
+                );
+            }
+            asked = Some((question, answer));
         }
+        self.write_anew(event, like.as_ref(), asked, system, endpoints, out)
+    }
+
+    /// Writes a line that waited, now that `flow` has the ends of its connection.
+    pub fn end(&mut self, line: OpenLine, flow: &Flow, out: &mut Vec<u8>) {
+        line.write(&mut self.clock, &mut self.related, flow, out);
+    }
+
+    /// Writes `event` as if none were like it. `like`: it may be kept. `asked`: what it asks of its connection and the
+    /// answer, where that is known already, as no event's connection is asked for twice.
+    fn write_anew(
+        &mut self,
+        event: &Event,
+        like: Option<&Likeness>,
+        asked: Option<(Option<Question>, Answer)>,
+        system: &mut dyn System,
+        endpoints: &mut Endpoints,
+        out: &mut Vec<u8>,
+    ) -> Written {
+        let generation = system.generation();
         let start = out.len();
         let opening = self.open(event, generation, system);
         let view = View {
@@ -170,11 +207,11 @@ impl Renderer {
         };
         self.aside
             .begin(self.timelines && !process::session(&view).is_empty());
-        let answer = if self.context {
-            endpoints.answer(&view, system)
-        } else {
-            Answer::Nothing
-        };
+        let (question, answer) = asked.unwrap_or_else(|| {
+            let question = self.context.then(|| endpoints.question(&view)).flatten();
+            let answer = endpoints.answer_to(question.as_ref(), event, system);
+            (question, answer)
+        });
         let Members {
             whole,
             timeline,
@@ -205,6 +242,39 @@ impl Renderer {
         if let Some(seat) = opening.acting.seat {
             self.processes.turn(seat, opening.turn, event.stamp.time());
         }
+        let same = |named: &Named| network::names(&view, named);
+        let kept = match (like, told, self.opened.who) {
+            (Some(like), Some(told), Some(text))
+                if alike && whole && !keep && like.named.as_ref().is_none_or(same) =>
+            {
+                let enriched = view.part(view.actor()).enriched;
+                let line = Line {
+                    start,
+                    marks: &self.marks,
+                    timeline,
+                    who: Who {
+                        text,
+                        enriched,
+                        told,
+                    },
+                    question,
+                    generation,
+                };
+                Some((like, line))
+            }
+            _ => None,
+        };
+        let is_open = !matches!(answer, Answer::Nothing);
+        if let Some((like, line)) = kept.as_ref().filter(|_| is_open) {
+            let text = out.get(start..).unwrap_or_default();
+            let ending = Some((&extra, &self.related));
+            self.lines.learn(like, event, line, text, ending);
+        }
+        let mut written = Written {
+            whole,
+            timeline,
+            waits: None,
+        };
         let flow = match answer {
             Answer::Nothing => None,
             Answer::Flow(flow) => Some(flow),
@@ -212,41 +282,18 @@ impl Renderer {
                 self.begun.clear();
                 self.aside.clear();
                 let related = std::mem::take(&mut self.related);
-                let line = OpenLine::take(out, start, extra, related, timeline);
-                return Written {
-                    whole,
-                    timeline,
-                    waits: Some((wait, line)),
-                };
+                let line = OpenLine::take(out, start, &extra, related, timeline);
+                written.waits = Some((wait, line));
+                return written;
             }
         };
         let related = line::end(out, extra, &mut self.related, flow.as_ref());
         if !keep {
             self.aside.add(related);
         }
-        let written = Written {
-            whole,
-            timeline,
-            waits: None,
-        };
-        if let (Some(hash), Some(told), Some(text), false) = (hash, told, self.opened.who, keep)
-            && alike
-            && flow.is_none()
-        {
-            let enriched = view.part(view.actor()).enriched;
-            let who = Who {
-                text,
-                enriched,
-                told,
-            };
-            let line = Line {
-                text: out.get(start..).unwrap_or_default(),
-                start,
-                marks: &self.marks,
-                written: &written,
-                generation,
-            };
-            self.lines.learn(hash, event, who, &line);
+        if let Some((like, line)) = kept.filter(|_| !is_open) {
+            let text = out.get(start..).unwrap_or_default();
+            self.lines.learn(like, event, &line, text, None);
         }
         written
     }

@@ -1,6 +1,6 @@
 //! What writes a line: the buffer, and what is gathered on the way for the line's last members.
 
-use crate::ecs::again::{Mark, Marks};
+use crate::ecs::head::{Mark, Marks};
 use crate::ecs::memo::{Memo, Section, Told};
 use crate::event::View;
 use crate::fields::Field;
@@ -248,6 +248,12 @@ impl TextSet {
         self.bytes.clear();
         self.ends.clear();
     }
+
+    fn set(&mut self, other: &Self) {
+        self.clear();
+        self.bytes.extend_from_slice(&other.bytes);
+        self.ends.extend_from_slice(&other.ends);
+    }
 }
 
 /// `related.*`: every name and address of the event in one place (ECS, related fields).
@@ -267,6 +273,13 @@ impl Related {
         self.users.clear();
         self.addresses.clear();
         self.hosts.clear();
+    }
+
+    /// Forgets what was gathered, for what another has.
+    pub fn set(&mut self, other: &Self) {
+        self.users.set(&other.users);
+        self.addresses.set(&other.addresses);
+        self.hosts.set(&other.hosts);
     }
 
     /// Writes `"related":{...}`, unless it is empty.

@@ -79,7 +79,7 @@ impl Endpoints {
         let kept = wait.kept;
         let is_late = ends || now >= kept + ANSWER;
         let Some(ticket) = ticket else {
-            wait.until = now + AGAIN;
+            wait.until = now.saturating_add(AGAIN);
             if is_late {
                 wait.decide(false);
             }
@@ -99,7 +99,7 @@ impl Endpoints {
         } else if is_late {
             wait.decide(false);
         } else {
-            wait.until = now + AGAIN;
+            wait.until = now.saturating_add(AGAIN);
             return false;
         }
         true

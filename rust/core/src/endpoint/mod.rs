@@ -24,6 +24,7 @@ pub mod waiting;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+use crate::assemble::Event;
 use crate::endpoint::address::{Address, address};
 use crate::endpoint::call::{Call, Calls, Role, is_attempt};
 use crate::endpoint::flow::{End, Flow, Origin};
@@ -44,6 +45,29 @@ pub enum Answer {
     Flow(Flow),
     /// It is known in a moment.
     Wait(Box<Wait>),
+}
+
+/// What an event's records say of the socket that its call is about; it follows from them alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Question {
+    role: Role,
+    address: Option<SocketAddr>,
+    far: Far,
+    /// `None`: which descriptor it was is not told.
+    call: Option<Call>,
+}
+
+impl Question {
+    /// The same about another address.
+    #[must_use]
+    pub fn about(self, address: SocketAddr) -> Self {
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        Self {
+            address: Some(address),
+            far: Far::Inet(address.into()),
+            ..self
+        }
+    }
 }
 
 /// How often which source knew the other end.
@@ -96,17 +120,46 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// The ends of an event's connection.
-    pub fn answer(&mut self, view: &View<'_>, system: &mut dyn System) -> Answer {
-        let Some(role) = view.operation().and_then(|call| Role::of(call.name())) else {
-            return Answer::Nothing;
-        };
+    /// What an event asks, if its call is about a socket's ends.
+    pub fn question(&mut self, view: &View<'_>) -> Option<Question> {
+        let role = view.operation().and_then(|call| Role::of(call.name()))?;
         let (address, far) = match address(view) {
             Address::Inet(address) => (Some(address), Far::Inet(address.into())),
             Address::Missing => (None, Far::Missing),
-            Address::Other if role == Role::Connect && self.trace.is_some() => (None, Far::Other),
-            Address::Other => return Answer::Nothing,
+            Address::Other => (None, Far::Other),
         };
+        // An io_uring request or a socketcall does not tell which descriptor it was.
+        let call = view
+            .syscall()
+            .and_then(|part| self.calls.read(view.event.at(view.part(part).body)))
+            .filter(|call| call.role == role);
+        Some(Question {
+            role,
+            address,
+            far,
+            call,
+        })
+    }
+
+    /// The ends of an event's connection; nothing where it asks for none.
+    pub fn answer_to(
+        &mut self,
+        question: Option<&Question>,
+        event: &Event,
+        system: &mut dyn System,
+    ) -> Answer {
+        question.map_or(Answer::Nothing, |question| {
+            self.answer(question, event, system)
+        })
+    }
+
+    fn answer(&mut self, question: &Question, event: &Event, system: &mut dyn System) -> Answer {
+        let &Question {
+            role, address, far, ..
+        } = question;
+        if far == Far::Other && !(role == Role::Connect && self.trace.is_some()) {
+            return Answer::Nothing;
+        }
         let plain = || match far {
             Far::Other => Answer::Nothing,
             _ => plain(role, address),
@@ -114,18 +167,13 @@ impl Endpoints {
         // Who cannot look at sockets did not look at the SYSCALL record either.
         self.shares.seen |= role.opens();
         self.accepting |= role == Role::Accept;
-        let call = view
-            .syscall()
-            .and_then(|part| self.calls.read(view.event.at(view.part(part).body)))
-            .filter(|call| call.role == role);
-        let Some(call) = call else {
-            // An io_uring request or a socketcall: which descriptor it was is not told.
+        let Some(call) = question.call else {
             return plain();
         };
         if call.result < 0 && !(role == Role::Connect && is_attempt(call.result)) {
             return plain();
         }
-        let claim = self.claim(view.event, &call, far);
+        let claim = self.claim(event, &call, far);
         if far == Far::Other {
             return Answer::Nothing;
         }
@@ -133,7 +181,7 @@ impl Endpoints {
             self.kept.renewed((call.pid, call.fd));
         }
         self.waiting.supersede(&call, address);
-        let answer = self.open(view.event.stamp, &call, address, claim, system);
+        let answer = self.open(event.stamp, &call, address, claim, system);
         if let Answer::Flow(flow) = &answer {
             self.count(&call, flow);
         }

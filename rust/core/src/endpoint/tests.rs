@@ -1,5 +1,6 @@
 //! Whose destroyed socket it was, through the whole engine: packets and broadcasts in, lines out.
 
+mod alike;
 mod crowds;
 
 use std::net::SocketAddr;

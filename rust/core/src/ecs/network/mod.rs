@@ -1,14 +1,13 @@
 //! `source`, `destination` and `network`: the two ends of a connection, wherever they are from.
 
+mod named;
 mod programs;
 mod socket;
 
-pub use socket::{sockets, summary};
-
-use std::net::IpAddr;
+pub use named::{Named, write_ip};
+pub use socket::{names, sockets, summary};
 
 use crate::action::Action;
-use crate::decode::address::{write_ipv4, write_ipv6};
 use crate::decode::sockaddr::SocketAddress;
 use crate::ecs::pen::{Pen, Related};
 use crate::endpoint::call::Role;
@@ -94,10 +93,7 @@ fn one_end(out: &mut Vec<u8>, parent: &Object, member: &str, end: &End, related:
     let object = Object::member(out, parent, member);
     if let Some(ip) = end.ip {
         let mut shown = Vec::with_capacity(48);
-        match ip {
-            IpAddr::V4(ip) => write_ipv4(&mut shown, &ip.octets()),
-            IpAddr::V6(ip) => write_ipv6(&mut shown, &ip.octets()),
-        }
+        write_ip(&mut shown, ip);
         for name in ["ip", "address"] {
             object.name(out, name);
             json::plain_string(out, &shown);

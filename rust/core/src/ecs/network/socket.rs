@@ -1,8 +1,12 @@
 //! `auditd.data.socket` and what the summary says of a socket: the SOCKADDR records as they are.
 
-use crate::decode::address::{write_decimal, write_ipv4, write_ipv6};
+use std::net::IpAddr;
+
+use crate::decode::address::write_decimal;
 use crate::decode::hex;
 use crate::decode::sockaddr::{SocketAddress, family_name};
+use crate::ecs::head::Mark;
+use crate::ecs::network::{Named, write_ip};
 use crate::ecs::pen::Pen;
 use crate::event::View;
 use crate::fields::name;
@@ -46,9 +50,7 @@ fn socket(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, part: usize) {
     match address {
         SocketAddress::Inet { addr, port } => {
             pen.text(object, "family", b"ipv4");
-            write_ipv4(&mut scratch, &addr);
-            pen.text(object, "addr", &scratch);
-            port_member(pen, object, "port", port);
+            ends(pen, object, ["addr", "port"], addr.into(), port);
         }
         SocketAddress::Inet6 {
             addr,
@@ -57,9 +59,7 @@ fn socket(view: &View<'_>, pen: &mut Pen<'_>, object: &Object, part: usize) {
             scope,
         } => {
             pen.text(object, "family", b"ipv6");
-            write_ipv6(&mut scratch, &addr);
-            pen.text(object, "addr", &scratch);
-            port_member(pen, object, "port", port);
+            ends(pen, object, ["addr", "port"], addr.into(), port);
             for (member, number) in [("flow", flowinfo), ("scope", scope)] {
                 if number != 0 {
                     scratch.clear();
@@ -93,30 +93,36 @@ pub fn summary(view: &View<'_>, pen: &mut Pen<'_>, object: &Object) {
     let address = view
         .first(kind::SOCKADDR)
         .and_then(|part| socket_address(view, part, &mut bytes));
-    let mut scratch = std::mem::take(pen.scratch);
-    scratch.clear();
+    let members = ["primary", "secondary"];
     match address {
-        Some(SocketAddress::Inet { addr, port }) => {
-            write_ipv4(&mut scratch, &addr);
-            pen.text(object, "primary", &scratch);
-            port_member(pen, object, "secondary", port);
-        }
+        Some(SocketAddress::Inet { addr, port }) => ends(pen, object, members, addr.into(), port),
         Some(SocketAddress::Inet6 { addr, port, .. }) => {
-            write_ipv6(&mut scratch, &addr);
-            pen.text(object, "primary", &scratch);
-            port_member(pen, object, "secondary", port);
+            ends(pen, object, members, addr.into(), port);
         }
         Some(SocketAddress::Unix { path, .. }) => pen.text(object, "primary", path),
         _ => {}
     }
-    *pen.scratch = scratch;
 }
 
-fn port_member(pen: &mut Pen<'_>, object: &Object, member: &str, port: u16) {
-    object.name(pen.out, member);
+/// Writes an address and its port, as the two members, and notes where they are.
+fn ends(pen: &mut Pen<'_>, object: &Object, members: [&str; 2], ip: IpAddr, port: u16) {
+    let [address, number] = members;
+    object.name(pen.out, address);
     pen.out.push(b'"');
-    write_decimal(pen.out, port);
+    pen.marked(Mark::Address, |out| write_ip(out, ip));
     pen.out.push(b'"');
+    object.name(pen.out, number);
+    pen.out.push(b'"');
+    pen.marked(Mark::Port, |out| write_decimal(out, port));
+    pen.out.push(b'"');
+}
+
+/// Whether the first SOCKADDR record says what is `named`.
+#[must_use]
+pub fn names(view: &View<'_>, named: &Named) -> bool {
+    let mut bytes = Vec::new();
+    let part = view.first(kind::SOCKADDR);
+    named.is((part.and_then(|part| socket_address(view, part, &mut bytes))).as_ref())
 }
 
 /// Decodes a SOCKADDR record into `bytes`.
