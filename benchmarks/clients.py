@@ -210,6 +210,13 @@ def _listening(pid: Path, server: subprocess.Popen[bytes]) -> None:
         time.sleep(0.01)
 
 
+def free_port() -> int:
+    """A port on which nothing listens."""
+    with socket.socket() as sock:
+        sock.bind(("", 0))
+        return int(sock.getsockname()[1])
+
+
 def scenes(directory: Path, connects: Path, count: int, seconds: int, pause_ms: int = 0) -> list[Scene]:
     """All of them, in order. `pause_ms`: how long wrk holds each connection before its request."""
 
@@ -224,10 +231,11 @@ def scenes(directory: Path, connects: Path, count: int, seconds: int, pause_ms: 
 
     def apart() -> Seen:
         with two_namespaces() as (there, here, address):
-            return web(directory / "apart", seconds, (address, address, WEB_PORT + 1), there, here, pause_ms)
+            return web(directory / "apart", seconds, (address, address, WEB_PORT), there, here, pause_ms)
 
     def together() -> Seen:
-        return web(directory / "together", seconds, ("0.0.0.0", "127.0.0.1", WEB_PORT), [], [], pause_ms)
+        # One that was killed may have left its server on a port that is always the same.
+        return web(directory / "together", seconds, ("0.0.0.0", "127.0.0.1", free_port()), [], [], pause_ms)
 
     own = str(connects)
     url = "http://127.0.0.1:{port}/"
