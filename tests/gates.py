@@ -2,6 +2,8 @@
 
 import threading
 
+from tsauditd.event import Lines
+
 PATIENCE = 60.0
 
 
@@ -26,7 +28,7 @@ class Gate:
         self.piece = 1 << 20
         self.closed = threading.Event()
 
-    def write(self, lines: bytes, start: int) -> int:
+    def write(self, lines: Lines, start: int) -> int:
         self.reached.set()
         assert self.open.wait(PATIENCE)
         if self.errors:

@@ -36,7 +36,7 @@ def test_events_around_a_step_are_whole_and_in_order(step: int) -> None:
         listener = Listener(receiver.fileno(), early=packets, netlink=False)
         listener.start()
         listener.stop()
-        found = [json.loads(line) for line in listener.take().splitlines()]
+        found = [json.loads(line) for line in bytes(listener.take()).splitlines()]
     assert [each["event"]["sequence"] for each in found] == list(range(1, 1503))
     assert [each["file"]["path"] for each in found] == [f"/etc/{serial}" for serial in range(1, 1503)]
     assert "incomplete" not in json.dumps(found)

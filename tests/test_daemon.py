@@ -12,7 +12,7 @@ import pytest
 from tsauditd.config import Config
 from tsauditd.daemon import listen, this_host
 from tsauditd.delivery import Delivery, Summary
-from tsauditd.event import ListenerCounters, SinkHealth
+from tsauditd.event import Lines, ListenerCounters, SinkHealth
 from tsauditd.kernel.rules.drift import Drift
 from tsauditd.kernel.standing import Notice
 from tsauditd.pipeline import Losses, Origin, Pipeline
@@ -73,7 +73,7 @@ class Memory:
         self.closed = False
         self._then = then
 
-    def write(self, lines: bytes) -> None:
+    def write(self, lines: Lines) -> None:
         self.got += lines
         self._then()
 

@@ -56,7 +56,7 @@ def replayed(packets: list[bytes]) -> list[dict[str, Any]]:
         with sending(sender, packets):
             pass
         listener.stop()
-        return [json.loads(line) for line in listener.take().splitlines()]
+        return [json.loads(line) for line in bytes(listener.take()).splitlines()]
 
 
 def framed(stored: bytes) -> Iterator[bytes]:

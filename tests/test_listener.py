@@ -28,7 +28,7 @@ def alone(packets: list[bytes]) -> bytes:
         listener = Listener(receiver.fileno(), early=packets, netlink=False)
         listener.start()
         listener.stop()
-        return listener.take()
+        return bytes(listener.take())
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_SEQPACKET])
@@ -95,7 +95,7 @@ def test_stop_reads_what_the_socket_holds_and_ends_open_events() -> None:
         with sending(sender, packets):
             listener.start()
         listener.stop()
-        assert serials(listener.take().splitlines()) == list(range(1, 12))
+        assert serials(bytes(listener.take()).splitlines()) == list(range(1, 12))
         assert listener_counters(listener)["packets"] == len(packets)
 
 
@@ -133,9 +133,9 @@ def test_python_is_woken_once_for_a_batch() -> None:
         wait_for(listener, "events", 100)
         wait_ready(listener)
         wait_for(listener, "bytes_out", len(alone(events(range(1, 101)))))
-        assert len(listener.take().splitlines()) == 100
+        assert len(bytes(listener.take()).splitlines()) == 100
         assert not is_ready(listener)
-        assert listener.take() == b""
+        assert not listener.take()
         listener.stop()
 
 
@@ -153,9 +153,9 @@ def test_a_slow_taker_loses_nothing() -> None:
             assert listener.counters()["packets"] == stalled
             while len(lines) < count:
                 wait_ready(listener)
-                lines += listener.take().splitlines()
+                lines += bytes(listener.take()).splitlines()
         listener.stop()
-        assert in_order(lines + listener.take().splitlines()) == list(range(count))
+        assert in_order(lines + bytes(listener.take()).splitlines()) == list(range(count))
 
 
 def in_order(lines: list[bytes], records: int | None = None) -> list[int]:
@@ -205,7 +205,7 @@ def test_a_full_outbox_does_not_keep_stop_waiting() -> None:
         assert sent < 500_000, "the thread went on reading"
         listener.stop()
         assert listener.counters()["packets"] == sent
-        lines = listener.take().splitlines()
+        lines = bytes(listener.take()).splitlines()
         assert in_order(lines, records=sent - sent // 5) == list(range(-(-sent // 5)))
 
 

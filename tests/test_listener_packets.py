@@ -84,7 +84,7 @@ def test_long_packets_are_read_whole_and_longer_ones_told() -> None:
         listener.stop()
         counted = listener_counters(listener)
         assert (counted["packets"], counted["truncated"]) == (2, 1)
-        lines = listener.take().splitlines()
+        lines = bytes(listener.take()).splitlines()
         assert b"x" * 20_000 in lines[0]
         assert serials(lines) == [1, 2]
 
@@ -120,4 +120,4 @@ def test_a_lone_end_record_is_no_event() -> None:
         listener.start()
         sender.send(packet(EOE, "audit(1700000000.000:1): "))
         listener.stop()
-        assert listener.take() == b""
+        assert not listener.take()

@@ -26,9 +26,9 @@ with socket_pair() as (sender, receiver):
             text = "audit(1700000000.%03d:%d): item=0 name=\\"/etc/hosts\\" inode=1 mode=0100644 nametype=NORMAL"
             sender.send(packet(kind, text % (round, stamp)))
             if serial % 500 == 0:
-                lines += listener.take().count(b"\\n")
+                lines += bytes(listener.take()).count(b"\\n")
     listener.stop()
-    lines += listener.take().count(b"\\n")
+    lines += bytes(listener.take()).count(b"\\n")
 print(peak() - idle, lines)
 """
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tsauditd.event import SinkHealth
+from tsauditd.event import Lines, SinkHealth
 from tsauditd.pipeline import Losses, Origin, Pipeline, loss_event
 
 
@@ -24,7 +24,7 @@ class Memory:
         self.error: str | None = None
         self.closed = False
 
-    def write(self, lines: bytes) -> None:
+    def write(self, lines: Lines) -> None:
         self.got += lines
 
     def health(self) -> SinkHealth:

@@ -197,12 +197,13 @@ def test_what_fails_is_tried_again_and_loses_nothing() -> None:
     assert writer.got == b"one\ntwo\n"
 
 
-def test_an_end_without_patience_counts_what_is_left() -> None:
+@pytest.mark.parametrize("kind", [bytes, memoryview])
+def test_an_end_without_patience_counts_what_is_left(kind: type[bytes] | type[memoryview]) -> None:
     writer = Gate()
     sink = QueueSink(writer, 1000)
-    sink.write(b"one\ntwo\n")
+    sink.write(kind(b"one\ntwo\n"))
     assert writer.reached.wait(PATIENCE)
-    sink.write(b"three\n")
+    sink.write(kind(b"three\n"))
     sink.close(0)
     assert sink.health().dropped == 3
 
@@ -267,10 +268,15 @@ def test_orders_are_carried_out_in_their_place() -> None:
 
 
 @pytest.mark.parametrize("when_full", ["drop-newest", "drop-oldest"])
-@given(st.lists(st.integers(1, 12), max_size=20), st.integers(1, 60), st.sampled_from([0, 20]))
+@given(
+    st.lists(st.integers(1, 12), max_size=20),
+    st.integers(1, 60),
+    st.sampled_from([0, 20]),
+    st.sampled_from([bytes, memoryview]),
+)
 @settings(max_examples=50, deadline=None)
 def test_whole_lines_in_order_and_every_other_counted(
-    when_full: str, batches: list[int], limit: int, gathers: int
+    when_full: str, batches: list[int], limit: int, gathers: int, kind: type[bytes] | type[memoryview]
 ) -> None:
     writer = Gate()
     writer.gathers = gathers
@@ -279,7 +285,7 @@ def test_whole_lines_in_order_and_every_other_counted(
     for count in batches:
         lines = [b"%d\n" % (len(sent) + place) for place in range(count)]
         sent += lines
-        sink.write(b"".join(lines))
+        sink.write(kind(b"".join(lines)))
     writer.open.set()
     sink.close(PATIENCE)
     got = writer.got.splitlines(keepends=True)

@@ -96,7 +96,7 @@ def test_compressed_or_not_whole_lines_in_order_and_every_other_counted(
         )
         marked = [b"%d:%s" % (number, line) for line in lines.splitlines()]
         sent += marked
-        sink.write(b"".join(line + b"\n" for line in marked))
+        sink.write(memoryview(b"".join(line + b"\n" for line in marked)))
         sink.order(lambda number=number: done.append(number))  # type: ignore[misc]
         assert sink.health().waiting <= limit << 10
     writer.open.set()

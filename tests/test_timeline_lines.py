@@ -149,7 +149,7 @@ def test_the_listener_tells_them_of_each_batch_and_names_the_session() -> None:
         with sending(sender, [*events(range(1, 50)), *of_session, *events(range(50, 99))]):
             while count < 99:
                 wait_ready(listener)
-                count += listener.take().count(b"\n")
+                count += bytes(listener.take()).count(b"\n")
                 found += listener.timeline().splitlines()
         listener.stop()
     assert count == 99
@@ -176,7 +176,7 @@ def test_a_command_of_this_host_names_its_session_and_makes_the_same_row() -> No
         listener.start()
         with sending(sender, [packet(kind, text) for kind, text in records]):
             wait_ready(listener)
-            whole = listener.take()
+            whole = bytes(listener.take())
             line = listener.timeline()
         listener.stop()
     pieces = line.decode().rstrip("\n").split("\t")

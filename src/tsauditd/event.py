@@ -4,7 +4,7 @@ The only module that imports `tsauditd._core`; everything else imports from here
 """
 
 from dataclasses import dataclass
-from typing import Protocol, TypedDict, cast
+from typing import Protocol, TypeAlias, TypedDict, cast
 
 from tsauditd._core import (
     Decoder,
@@ -23,6 +23,7 @@ __all__ = [
     "VERSION",
     "Decoder",
     "DecoderCounters",
+    "Lines",
     "Listener",
     "ListenerCounters",
     "Sink",
@@ -37,6 +38,10 @@ __all__ = [
     "syscall_name",
     "syscall_number",
 ]
+
+
+Lines: TypeAlias = bytes | memoryview
+"""Whole lines, which nobody changes; several may have them at once."""
 
 
 class DecoderCounters(TypedDict):
@@ -135,7 +140,7 @@ class Sink(Protocol):
     def holding(self) -> bool:
         """Whether nothing more is to be read for now: its queue is full, and it drops nothing."""
 
-    def write(self, lines: bytes) -> None:
+    def write(self, lines: Lines) -> None:
         """Takes whole lines. What there is no room for is dropped, the newest first, and counted."""
 
     def health(self) -> SinkHealth:

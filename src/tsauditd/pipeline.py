@@ -6,7 +6,7 @@ from dataclasses import astuple, dataclass, fields, replace
 from datetime import UTC, datetime
 
 from tsauditd.errors import visible
-from tsauditd.event import Decoder, Sink, SinkHealth
+from tsauditd.event import Decoder, Lines, Sink, SinkHealth
 from tsauditd.own import OwnRecord, OwnRecords
 
 ECS_VERSION = "8.17.0"
@@ -188,7 +188,7 @@ class Pipeline:
             uncertain=sum(total.uncertain for total in each),
         )
 
-    def deliver(self, lines: bytes) -> None:
+    def deliver(self, lines: Lines) -> None:
         """Gives whole JSON lines to every sink that takes events; they share the bytes."""
         for outlet in self._outlets:
             if outlet.sink.takes in ("events", "all"):
@@ -200,7 +200,7 @@ class Pipeline:
             if outlet.sink.takes in ("sessions", "all"):
                 outlet.sink.write(lines)
 
-    def deliver_raw(self, lines: bytes) -> None:
+    def deliver_raw(self, lines: Lines) -> None:
         """Gives records as auditd writes them to every sink that takes those."""
         for outlet in self._outlets:
             if outlet.sink.takes == "records":

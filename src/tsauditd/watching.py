@@ -82,5 +82,5 @@ def hand_on(listener: Listener, pipeline: Pipeline, sessions: LiveSessions | Non
     """Gives the events that the listener has finished to the outputs and the sessions that there are now."""
     if lines := listener.take():
         pipeline.deliver(lines)
-        if sessions is not None and (lines := listener.timeline()):
-            sessions.batch(lines)
+        if sessions is not None and (needed := listener.timeline()):
+            sessions.batch(needed)

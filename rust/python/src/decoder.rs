@@ -1,12 +1,12 @@
 //! `Decoder`: audit logs in any cut, JSON lines out.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyMemoryView};
 use tsauditd_core::{Engine, Nobody, Settings, System, Unreadable};
 
-use crate::lines::{Lines, Spare};
+use crate::lines::{Lines, Room};
 use crate::nss::AskedNames;
 
 #[pyclass(frozen, module = "tsauditd._core")]
@@ -15,7 +15,7 @@ pub struct Decoder {
     /// What timelines need of the lines returned last.
     timeline: Mutex<Vec<u8>>,
     /// The lines that Python had last, to be written over.
-    spare: Spare,
+    room: Arc<Room>,
 }
 
 impl Decoder {
@@ -26,7 +26,7 @@ impl Decoder {
 
     /// Lets the engine work and returns the lines that came of it.
     fn work(&self, py: Python<'_>, work: impl FnOnce(&mut Engine) + Send) -> Lines {
-        let room = std::mem::take(&mut *self.spare.lock().unwrap_or_else(PoisonError::into_inner));
+        let room = self.room.take().unwrap_or_default();
         let (lines, timeline) = self.with(py, |engine| {
             if engine.output().is_empty() {
                 *engine.output() = room;
@@ -36,7 +36,7 @@ impl Decoder {
             (std::mem::take(lines), std::mem::take(timeline))
         });
         *self.timeline.lock().unwrap_or_else(PoisonError::into_inner) = timeline;
-        Lines::new(lines, &self.spare)
+        Lines::new(lines, Some(Arc::clone(&self.room)))
     }
 
     /// As [`Self::work`], as Python's own bytes.
@@ -79,7 +79,7 @@ impl Decoder {
         Self {
             engine: Mutex::new(Engine::new(settings, names)),
             timeline: Mutex::default(),
-            spare: Spare::default(),
+            room: Room::new(1, usize::MAX),
         }
     }
 
@@ -90,8 +90,7 @@ impl Decoder {
 
     #[pyo3(signature = (data, /))]
     fn read<'py>(&self, py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyMemoryView>> {
-        let lines = self.work(py, |engine| engine.line_bytes(data));
-        PyMemoryView::from(Bound::new(py, lines)?.as_any())
+        self.work(py, |engine| engine.line_bytes(data)).view(py)
     }
 
     fn end_file<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {

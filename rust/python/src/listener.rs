@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyMemoryView};
 use tsauditd_core::{Host, RawFormat, Settings};
 
 use crate::decoder::told;
@@ -165,20 +165,16 @@ impl Listener {
         self.shared.outbox.ready().as_raw_fd()
     }
 
-    fn take<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        self.shared
-            .outbox
-            .take(&self.shared.wake, |lines| PyBytes::new(py, lines))
+    fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyMemoryView>> {
+        self.shared.outbox.take(&self.shared.wake).view(py)
     }
 
     fn raw_fileno(&self) -> i32 {
         self.shared.raw.ready().as_raw_fd()
     }
 
-    fn take_raw<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        self.shared
-            .raw
-            .take(&self.shared.wake, |lines| PyBytes::new(py, lines))
+    fn take_raw<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyMemoryView>> {
+        self.shared.raw.take(&self.shared.wake).view(py)
     }
 
     #[pyo3(signature = (*, original, raw, max_argument_bytes, timelines))]

@@ -5,8 +5,9 @@ use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::lines::{Lines, Room};
 use crate::system::Bell;
 
 /// Bytes that may wait for Python. Beyond, the thread reads no more and the packets wait in the kernel. What timelines
@@ -19,6 +20,12 @@ const NARROW_BYTES: usize = 256 << 10;
 
 /// A buffer larger than this is not kept once a batch fills less than a quarter of it.
 const KEPT_BYTES: usize = 1 << 20;
+
+/// Lines of a flow are written to buffers of so many bytes: a batch, and what one more receive may add to it.
+const FLOW_BYTES: usize = 1152 << 10;
+
+/// Empty buffers that are kept.
+const SPARE: usize = 2;
 
 struct Waiting {
     lines: Vec<u8>,
@@ -35,22 +42,15 @@ pub struct Outbox {
     waiting: Mutex<Waiting>,
     /// Whether `NARROW_BYTES` is the bound.
     narrow: AtomicBool,
-    /// The buffers that the last batch left, for the next; the second has what timelines need of it until then.
-    spare: Mutex<(Vec<u8>, Vec<u8>)>,
+    /// What timelines need of the last batch.
+    timeline: Mutex<Vec<u8>>,
+    /// Buffers for lines.
+    room: Arc<Room>,
     ready: Bell,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Moves `more` to the end of `all`, without copying where nothing is there.
-fn add(all: &mut Vec<u8>, more: &mut Vec<u8>) {
-    if all.is_empty() {
-        std::mem::swap(all, more);
-    } else {
-        all.append(more);
-    }
 }
 
 /// Empties a buffer, and lets its memory go if it was far larger than what was in it.
@@ -72,7 +72,8 @@ impl Outbox {
         Ok(Self {
             waiting: Mutex::new(waiting),
             narrow: AtomicBool::new(false),
-            spare: Mutex::default(),
+            timeline: Mutex::default(),
+            room: Room::new(SPARE, FLOW_BYTES),
             ready: Bell::new()?,
         })
     }
@@ -85,9 +86,18 @@ impl Outbox {
     /// Moves `lines` and what timelines need of them in and leaves both empty, with memory to fill again. Returns false
     /// when that made it full: put no more until `room` is rung by a `take`.
     pub fn put(&self, lines: &mut Vec<u8>, timeline: &mut Vec<u8>) -> bool {
+        let flows = lines.len() >= FLOW_BYTES / 2;
         let mut waiting = lock(&self.waiting);
-        add(&mut waiting.lines, lines);
-        add(&mut waiting.timeline, timeline);
+        if waiting.lines.is_empty() {
+            std::mem::swap(&mut waiting.lines, lines);
+        } else {
+            waiting.lines.append(lines);
+        }
+        if waiting.timeline.is_empty() {
+            std::mem::swap(&mut waiting.timeline, timeline);
+        } else {
+            waiting.timeline.append(timeline);
+        }
         let rings = !waiting.rung && !waiting.lines.is_empty();
         waiting.rung |= rings;
         waiting.full = waiting.lines.len() >= self.bound();
@@ -95,6 +105,12 @@ impl Outbox {
         drop(waiting);
         if rings {
             self.ready.ring(); // who wakes up finds the door open
+        }
+        if lines.capacity() == 0 {
+            *lines = self.room.take().unwrap_or_default();
+        }
+        if flows && lines.capacity() != FLOW_BYTES {
+            *lines = Vec::with_capacity(FLOW_BYTES);
         }
         room
     }
@@ -117,30 +133,38 @@ impl Outbox {
         lock(&self.waiting).full
     }
 
-    /// Gives everything that waits to `read`, and rings `room` if the writer waits for that.
-    pub fn take<T>(&self, room: &Bell, read: impl FnOnce(&[u8]) -> T) -> T {
-        let mut spare = lock(&self.spare);
+    /// Takes everything that waits, and rings `room` if the writer waits for that.
+    ///
+    /// What fills three quarters of a flow's buffer is handed over as it stands. Other lines are copied: they are few, or
+    /// would hold far more memory than they need.
+    pub fn take(&self, room: &Bell) -> Lines {
         // Before what it rang for is taken: should it ring again meanwhile, nothing is missed.
         self.ready.clear();
-        let full = {
+        let mut timeline = lock(&self.timeline);
+        empty(&mut timeline);
+        let (mut lines, full) = {
             let mut waiting = lock(&self.waiting);
-            let (lines, timeline) = &mut *spare;
-            empty(timeline);
-            std::mem::swap(&mut waiting.lines, lines);
-            std::mem::swap(&mut waiting.timeline, timeline);
+            std::mem::swap(&mut waiting.timeline, &mut timeline);
             waiting.rung = false;
-            std::mem::take(&mut waiting.full)
+            (
+                std::mem::take(&mut waiting.lines),
+                std::mem::take(&mut waiting.full),
+            )
         };
         if full {
             room.ring();
         }
-        let result = read(&spare.0);
-        empty(&mut spare.0);
-        result
+        if lines.capacity() >= FLOW_BYTES && lines.len() >= lines.capacity() / 4 * 3 {
+            return Lines::new(lines, Some(Arc::clone(&self.room)));
+        }
+        let copy = lines.as_slice().to_vec();
+        empty(&mut lines);
+        self.room.give(lines);
+        Lines::new(copy, None)
     }
 
     /// Gives what timelines need of the last `take` to `read`.
     pub fn timeline<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
-        read(&lock(&self.spare).1)
+        read(&lock(&self.timeline))
     }
 }

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from tsauditd.event import SinkHealth
+from tsauditd.event import Lines, SinkHealth
 
 
 class Loop(Protocol):
@@ -76,7 +76,7 @@ class DescriptorSink:
             self._end()
         return SinkHealth(self._written, self._waiting, self._dropped, self._error)
 
-    def write(self, lines: bytes) -> None:
+    def write(self, lines: Lines) -> None:
         """Takes whole JSON lines. What there is no room for is dropped, the newest first, and counted."""
         if self._closed:
             return

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from tsauditd.config import FileOutput
 from tsauditd.errors import BadConfiguration
+from tsauditd.event import Lines
 from tsauditd.sinks.action import Actions
 from tsauditd.sinks.pastcache import PastCache
 from tsauditd.sinks.rotation import Kept, Rotation
@@ -69,14 +70,14 @@ class FileWriter:
         """Why it is suspended, or None."""
         return f"suspended ({self._suspended})" if self._suspended else None
 
-    def write(self, lines: bytes, start: int) -> int:
+    def write(self, lines: Lines, start: int) -> int:
         """See Writer. A line that was cut by a file's end begins anew in the next file."""
         try:
             if self._regular:
                 if not self._in_place():
                     self._open()
-                if self._fresh:
-                    start = lines.rfind(b"\n", 0, start) + 1
+                if self._fresh and start:
+                    start = bytes(lines[:start]).rfind(b"\n") + 1
                 if self._due() and (start == 0 or lines[start - 1] == 0x0A):
                     self.rotate()
             written = self._past.write(self._fd, self._size, memoryview(lines)[start:])

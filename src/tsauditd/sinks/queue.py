@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from tsauditd.event import SinkHealth
+from tsauditd.event import Lines, SinkHealth
 from tsauditd.sinks.packed import PIECE_BYTES, Packed, packed, parts
 from tsauditd.sinks.writer import Writer
 
@@ -34,7 +34,8 @@ class QueueSink:
 
     `when_full`: `drop-newest`, `drop-oldest`, or `wait`: then it asks for reading to be held back (`holding`), and
     drops only while its writer fails or is suspended, since waiting for that could last for ever.
-    Bounds: `queue_bytes` as they are kept, and one batch more when the queue was empty or waits.
+    Bounds: `queue_bytes` as they are kept, and one batch more when the queue was empty or waits; a batch of a flow may
+    hold a third more than it has (Listener.take).
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class QueueSink:
         self._held = 0
         self._full = False
         self._changed = threading.Condition()
-        self._queue: deque[bytes | Packed | Callable[[], None]] = deque()
+        self._queue: deque[Lines | Packed | Callable[[], None]] = deque()
         self._urgent: deque[Callable[[], None]] = deque()
         self._waiting = 0
         """Bytes of what waits, as it is kept."""
@@ -63,7 +64,7 @@ class QueueSink:
         self._closed = False
         self._ending = False
         self._hurry = False
-        self._current = b""
+        self._current: Lines = b""
         self._at = 0
         self._flows_until = 0.0
         self._lingers = False
@@ -105,12 +106,12 @@ class QueueSink:
                 held=self._held,
             )
 
-    def write(self, lines: bytes) -> None:
+    def write(self, lines: Lines) -> None:
         """Takes whole lines. What there is no room for is dropped, by the queue's policy, and counted."""
         with self._changed:
             if self._closed or not lines:
                 return
-            for part in parts(lines) if self.writer.packs else (lines,):
+            for part in parts(bytes(lines)) if self.writer.packs else (lines,):
                 self._add(part)
             if self._waiting > self._limit and not self._full and self._waits():
                 self._full = True
@@ -146,7 +147,7 @@ class QueueSink:
         self._thread.join(patience)
         with self._changed:
             self._closed = True
-            self._dropped += self._current.count(b"\n", self._at)
+            self._dropped += _count(self._current[self._at :])
             self._dropped += sum(_count(each) for each in self._queue if not callable(each))
             self._queue.clear()
             self._waiting = 0
@@ -158,9 +159,9 @@ class QueueSink:
         """Whether a full queue is to wait now: its writer neither fails nor is suspended."""
         return self._when_full == "wait" and not (self._closed or self._error or self.writer.state)
 
-    def _add(self, lines: bytes) -> None:
+    def _add(self, lines: Lines) -> None:
         if self._waiting and self._waiting + len(lines) > self._limit and not self._waits():
-            lines = self._fit(lines)
+            lines = self._fit(bytes(lines))
             if not lines:
                 return
         self._queue.append(lines)
@@ -260,20 +261,20 @@ class QueueSink:
             return 0.0
         return self._flows_until - time.monotonic()
 
-    def _unpacked(self, first: bytes | Packed) -> bytes:
+    def _unpacked(self, first: Lines | Packed) -> Lines:
         """The lines from the head of the queue as they came."""
         self._left(first)
-        if isinstance(first, bytes):
+        if not isinstance(first, Packed):
             return first
         self._waiting += first.size - len(first.data)
         return first.lines()
 
-    def _left(self, head: bytes | Packed) -> None:
+    def _left(self, head: Lines | Packed) -> None:
         """Notes that these lines have left the head of the queue."""
-        if isinstance(head, bytes):
+        if not isinstance(head, Packed):
             self._loose = max(self._loose - len(head), 0)
 
-    def _gather(self, first: bytes) -> bytes:
+    def _gather(self, first: Lines) -> Lines:
         """The lines that came with the first, as many as are best written at once. Enough is not copied for more."""
         if not self.writer.gathers:
             return first
@@ -281,7 +282,7 @@ class QueueSink:
         most = size
         if size < self.writer.gathers:
             most = min(max(self.writer.gathers, self._waiting // 2), _MOST_GATHERED)
-        while self._queue and size < most and isinstance(each := self._queue[0], bytes):
+        while self._queue and size < most and isinstance(each := self._queue[0], Lines):
             self._queue.popleft()
             parts.append(each)
             size += len(each)
@@ -334,11 +335,11 @@ class QueueSink:
             self._current, self._at, self._waiting = b"", 0, 0
 
 
-def _kept(waits: bytes | Packed) -> int:
+def _kept(waits: Lines | Packed) -> int:
     """Bytes that it takes."""
     return len(waits.data if isinstance(waits, Packed) else waits)
 
 
-def _count(waits: bytes | Packed) -> int:
+def _count(waits: Lines | Packed) -> int:
     """Lines that it has."""
-    return (waits.lines() if isinstance(waits, Packed) else waits).count(b"\n")
+    return (waits.lines() if isinstance(waits, Packed) else bytes(waits)).count(b"\n")

@@ -12,7 +12,7 @@ import time
 from tsauditd.config import SyslogOutput
 from tsauditd.config.model import FACILITIES
 from tsauditd.errors import BadConfiguration
-from tsauditd.event import SyslogFormat, send_datagrams
+from tsauditd.event import Lines, SyslogFormat, send_datagrams
 from tsauditd.sinks.flight import Flight, UnderWay
 
 _LONGEST = {"unix": 65_536, "udp": 65_507, "tcp": 1 << 20, "tls": 1 << 20}
@@ -78,11 +78,11 @@ class SyslogWriter:
                 _check_name(output.address, name)
         self._format = self._new_format()
 
-    def write(self, lines: bytes, start: int) -> int:
+    def write(self, lines: Lines, start: int) -> int:
         """See Writer: all or nothing. What fails is sent again, and may then be there twice."""
         try:
             self._connected()
-            part = lines[start:] if start else lines
+            part = bytes(lines[start:] if start else lines)
             size, messages, cut = self._send(part)
         except OSError as error:
             self._lose()

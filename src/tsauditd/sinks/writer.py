@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from tsauditd.event import Lines
+
 
 class Writer(Protocol):
     """What the thread calls, and nobody else: may block, raises OSError."""
@@ -20,7 +22,7 @@ class Writer(Protocol):
     packs: bool
     """Whether lines that wait for it are compressed: then it is given a piece of some 256 KiB at once, or less."""
 
-    def write(self, lines: bytes, start: int) -> int:
+    def write(self, lines: Lines, start: int) -> int:
         """Writes whole lines from byte `start` on, as many as go; returns the first byte not written.
 
         Raises OSError; BrokenPipeError: the reader has gone for good.
