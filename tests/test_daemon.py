@@ -12,7 +12,7 @@ import pytest
 from tsauditd.config import Config
 from tsauditd.daemon import listen, this_host
 from tsauditd.delivery import Delivery, Summary
-from tsauditd.event import Lines, ListenerCounters, SinkHealth
+from tsauditd.event import Lines, Listener, ListenerCounters, SinkHealth
 from tsauditd.kernel.rules.drift import Drift
 from tsauditd.kernel.standing import Notice
 from tsauditd.pipeline import Losses, Origin, Pipeline
@@ -32,6 +32,7 @@ class Replay:
     lines = False
     connections = False
     accepts = False
+    titles = False
 
     def __init__(self, early: tuple[bytes, ...] = ()) -> None:
         self.sender, self._receiver = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -144,6 +145,61 @@ def test_it_ends_when_nobody_reads_any_more() -> None:
 
     assert asyncio.run(run()).actions[0] == 1
     source.close()
+
+
+class Ears:
+    """A listener that keeps what it is told of the rules, and has the doubts that it is given."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.heard: list[tuple[bool, int]] = []
+        self.doubts = 0
+        self._listener = listener
+
+    def rules_read(self, *, titles: bool, doubts: int) -> None:
+        self.heard.append((titles, doubts))
+
+    def counters(self) -> dict[str, int]:
+        return {**self._listener.counters(), "doubts": self.doubts}
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._listener, name)
+
+
+@pytest.mark.parametrize("titles", [True, False])
+def test_the_listener_is_told_of_rules_when_they_or_its_doubts_change(
+    titles: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Replay()
+    source.titles = titles
+    monkeypatch.setattr("tsauditd.delivery._TICK", 0.001)
+
+    async def run() -> list[tuple[bool, int]]:
+        stop = asyncio.Event()
+        ears = Ears(listen(source, Config(), HERE))
+        looks = 0
+
+        def drift() -> None:
+            nonlocal looks
+            looks += 1
+            # The fourth look is at rules that have come meanwhile, and of which it hears only afterwards.
+            source.titles = titles if looks < 4 else not titles
+            ears.doubts = 0 if looks < 2 else 1
+            if looks == 6:
+                stop.set()
+
+        monkeypatch.setattr(source, "drift", drift)
+        pipeline = Pipeline([Memory(lambda: None)], HERE, say=pytest.fail, wall=lambda: 0.0)
+        delivery = Delivery(source, pipeline, cast("Listener", ears), stop)
+        await asyncio.wait_for(delivery.run(lambda: None), 30)
+        return ears.heard
+
+    try:
+        heard = asyncio.run(run())
+    finally:
+        source.close()
+    # Until it is told it keeps the markers.
+    first = [(True, 0)] if titles else []
+    assert heard == [*first, (titles, 1), (not titles, 1)]
 
 
 def test_memory_goes_back_after_a_storm_once_nothing_waits(monkeypatch: pytest.MonkeyPatch) -> None:

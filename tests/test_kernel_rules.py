@@ -15,7 +15,6 @@ from tsauditd.kernel.rules import tables
 from tsauditd.kernel.rules.decode import UnknownRule, decode, text
 from tsauditd.kernel.rules.encode import encode
 from tsauditd.kernel.rules.files import read_rules
-from tsauditd.kernel.rules.lists import name_any
 from tsauditd.kernel.rules.names import Names, core_names
 from tsauditd.kernel.rules.parse import parse, parse_line
 from tsauditd.kernel.rules.rule import Field, Place, Rule, RuleError, Verb
@@ -337,28 +336,6 @@ def test_every_rule_survives_bytes_and_text(rule: Rule) -> None:
     assert decode(payload) == rule
     assert decode(payload).prepend == rule.prepend
     assert rule_of(text(rule, NAMES)) == rule
-
-
-@pytest.mark.parametrize(
-    ("line", "named"),
-    [
-        ("-a always,exit -F arch=b64 -S connect -k c", True),
-        ("-a always,exit -F arch=b64 -S openat,accept4 -F exe=/usr/sbin/nginx", True),
-        ("-a always,exit -S 42", True),
-        ("-a always,exit -F arch=b32 -S 42", False),
-        ("-a always,exit -F arch!=b64 -S 42", False),
-        ("-a always,exit -F arch=b64 -S openat", False),
-        ("-a never,exit -F arch=b64 -S connect", False),
-        ("-a always,exit -S all -F uid=7", False),
-        ("-w /etc/passwd -p wa", False),
-    ],
-)
-def test_rules_that_name_connections_are_known(line: str, named: bool) -> None:
-    names = replace(core_names(), machine="x86_64")
-    (command,) = parse_line(line, Place(), names)
-    assert command.rule is not None
-    assert name_any([encode(command.rule)], ("connect", "accept4"), names) is named
-    assert not name_any([b"newer"], ("connect",), names)
 
 
 def test_io_uring_operations_have_the_kernels_numbers() -> None:

@@ -155,6 +155,12 @@ class Listener:
     def change(self, *, original: bool, raw: str | None, max_argument_bytes: int, timelines: bool) -> None:
         """Goes on by other settings, from the next event and the next raw record on. Raises ValueError for raw."""
 
+    def rules_read(self, *, titles: bool, doubts: int) -> None:
+        """Says what the kernel's rules are, as they were read after the counter `doubts` was this.
+
+        titles: by them every event of a system call has PROCTITLE, so that end markers need not come once the listener
+        has seen it to be so. Until this is said they all come, and wherever others than the kernel may send."""
+
     def talkers(self) -> dict[str, list[tuple[str, int]]]:
         """Events by rule key (`keys`) and by executable (`executables`), the most frequent first, at most 256 each.
         Only what is rare may be missing, or counted too high."""
@@ -175,7 +181,8 @@ class Listener:
         """packets, records, events, overruns (ENOBUFS), rejected (sender not the kernel), truncated (longer than
         20,480 bytes), control, unreadable, incomplete, late, gaps, stalls (64 MiB waited for take(), so reading
         stopped until it came), wakeups, pauses (to gather), receives (system calls), bytes_in, bytes_out,
-        raw_cut (lines for take_raw() that were longer than 8,969 bytes, and shortened), ended (1 once nothing
+        raw_cut (lines for take_raw() that were longer than 8,969 bytes, and shortened), doubts (records that told
+        of rules by which PROCTITLE may be missing, or that such may be made in silence), ended (1 once nothing
         more will be read: the socket failed or its peer closed it, or stop()), cpu_ns (of the thread).
 
         Of connections' ends: ends_event, ends_listener, ends_trace, ends_pidfd, ends_destroyed, ends_unknown (events

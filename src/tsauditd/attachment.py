@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tsauditd.kernel.report import listeners
 from tsauditd.kernel.rules.decode import UnknownRule, decode
 from tsauditd.kernel.rules.drift import Drift, DriftWatch
 from tsauditd.kernel.rules.files import read_rules
-from tsauditd.kernel.rules.lists import delete_rule, list_rules, name_any
+from tsauditd.kernel.rules.lists import delete_rule, list_rules, may_exclude, name_any
 from tsauditd.kernel.rules.load import load
 from tsauditd.kernel.rules.names import core_names
 from tsauditd.kernel.rules.rule import Command, Rule, Verb
@@ -35,6 +35,9 @@ _LOCKED = "the audit rules are locked until reboot (enabled is 2): they stay as 
 
 _CONNECTIONS = ("connect", "accept", "accept4")
 _ACCEPTS = ("accept", "accept4")
+
+_PROCTITLE = 1327
+"""AUDIT_PROCTITLE (linux/audit.h)."""
 
 _DRAIN_SECONDS = 1.0
 """How long the kernel gets at the end to hand over what waits in its queue."""
@@ -70,6 +73,7 @@ class Attachment:
         self.fd = receiver.fileno()
         self.early = early
         self.watch: DriftWatch | None = None
+        self.titles = False
         self.taken: Snapshot | None = None
         """The state as this daemon has made it, without what others did since."""
         self._say = say
@@ -166,7 +170,13 @@ class Attachment:
 
     def drift(self) -> Drift | None:
         """How the kernel's rules differ from those that were loaded, when that is new. Raises TsauditdError."""
-        return self.watch.look(list_rules(self._control)) if self.watch else None
+        rules = list_rules(self._control)
+        self.see(rules)
+        return self.watch.look(rules) if self.watch else None
+
+    def see(self, rules: Sequence[bytes]) -> None:
+        """Keeps what follows from the kernel's rules, which are these."""
+        self.titles = not may_exclude(rules, _PROCTITLE)
 
     def quieten(self) -> None:
         """Puts the rules and the enabled flag back, and waits for the kernel to hand over what is in its queue.
@@ -236,6 +246,7 @@ def attach(config: Kernel, say: Callable[[str], None]) -> Attachment:
         taken = KernelState(control).snapshot()
         loan.taken(taken)
         attachment.taken = taken
+        attachment.see(taken.rules)
         attachment.standing.expect(taken.status.enabled)
         attachment.watch = DriftWatch(taken.rules, core_names(), own=bool(commands))
     except BaseException:

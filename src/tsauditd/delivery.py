@@ -55,6 +55,10 @@ class Source(Protocol):
     def accepts(self) -> bool:
         """Whether they name those that accept connections."""
 
+    @property
+    def titles(self) -> bool:
+        """Whether by them, as they were last read, every event of a system call has PROCTITLE."""
+
     def lost(self) -> int:
         """Records that the kernel has lost since the source was opened."""
 
@@ -62,7 +66,7 @@ class Source(Protocol):
         """What has come to be otherwise with the hold on the kernel's audit, by the last look at `lost`."""
 
     def drift(self) -> Drift | None:
-        """How the kernel's rules differ from those that were loaded, when that is new."""
+        """Reads the kernel's rules. How they differ from those that were loaded, when that is new."""
 
     def quieten(self) -> None:
         """Puts rules and the enabled flag back, so that no more events arise, and waits for the kernel's queue."""
@@ -123,6 +127,10 @@ class Delivery:
         """Packets at the last look."""
         self._bytes = 0
         """Bytes of lines at the last look."""
+        self._doubts = 0
+        """The listener's count of them at the last look."""
+        self._rules = (False, 0)
+        """What the listener was told of the rules: whether all have titles, and its count of doubts before."""
         self._given_back = 0
         """The same when memory was last given back."""
 
@@ -134,6 +142,7 @@ class Delivery:
         """
         began = time.process_time_ns()
         manager = ServiceManager()
+        self._tell_rules()
         self._listener.start()
         self._open_doors()
         manager.ready("reading the kernel's audit records")
@@ -218,6 +227,7 @@ class Delivery:
         if at_rest or counters["packets"] != self._packets:
             self._lost = self._source.lost()
         self._packets = counters["packets"]
+        self._doubts = counters["doubts"]
         if found := self._listener.unreadable():
             pipeline.note_unreadable(found)
         pipeline.tell(
@@ -250,5 +260,14 @@ class Delivery:
             self._pipeline.tell_notice(
                 notice.sentence, notice_document(notice), notice.action, good=notice.good
             )
-        if rules and (drift := self._source.drift()) is not None:
-            self._pipeline.tell_rules(drift.sentence, drift_document(drift))
+        if rules:
+            if (drift := self._source.drift()) is not None:
+                self._pipeline.tell_rules(drift.sentence, drift_document(drift))
+            self._tell_rules()
+
+    def _tell_rules(self) -> None:
+        """Tells the listener what the rules say of titles, when that or its doubts have changed."""
+        rules = (self._source.titles, self._doubts)
+        if rules != self._rules:
+            self._rules = rules
+            self._listener.rules_read(titles=rules[0], doubts=rules[1])

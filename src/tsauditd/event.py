@@ -90,6 +90,7 @@ class ListenerCounters(TypedDict):
     looks: int
     looks_off: int
     trace_off: int
+    doubts: int
     ended: int
     cpu_ns: int
 

@@ -34,6 +34,7 @@ class PluginInput:
     lines = True
     connections = False
     accepts = False
+    titles = False
     registered = False
     reading = "as auditd's plugin"
     problems: tuple[str, ...] = ()

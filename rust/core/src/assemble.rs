@@ -40,7 +40,7 @@ const LARGEST_SPARE: usize = 64 << 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// The kernel: an end marker follows the records of a system call, unless they end with PROCTITLE anyway
-    /// ([`Assembler::learn_ends`]); `now` is a clock in milliseconds.
+    /// ([`Assembler::rules_read`]); `now` is a clock in milliseconds.
     Live,
     /// A log: no end markers; the log's own times and order are the clock.
     Log,
@@ -109,9 +109,16 @@ impl Assembler {
         }
     }
 
-    /// Learns from now on whether end markers tell anything (live).
-    pub fn learn_ends(&mut self) {
-        self.titled.learn();
+    /// See [`Titled::rules_read`] (live). `now` as for [`Self::push`].
+    pub fn rules_read(&mut self, titles: bool, doubts: u64, now: u64) {
+        let now = self.watch(now);
+        self.titled.rules_read(titles, doubts, now);
+    }
+
+    /// See [`Titled::doubts`].
+    #[must_use]
+    pub fn doubts(&self) -> u64 {
+        self.titled.doubts()
     }
 
     /// Whether end markers tell nothing, so that they need not come: each event that has one ends with PROCTITLE.

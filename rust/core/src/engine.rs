@@ -120,9 +120,16 @@ impl Engine {
         self.renderer.copy_for_timelines(timelines);
     }
 
-    /// Learns from now on whether end markers tell anything: see [`Self::leaves_out_ends`].
-    pub fn learn_ends(&mut self) {
-        self.assembler.learn_ends();
+    /// The kernel's rules were read when [`Self::doubts`] was `doubts`: by them every call has its PROCTITLE, or not. If
+    /// so, learns from now on whether end markers tell anything: see [`Self::leaves_out_ends`].
+    pub fn rules_read(&mut self, titles: bool, doubts: u64, now: u64) {
+        self.assembler.rules_read(titles, doubts, now);
+    }
+
+    /// How many records have told of rules by which PROCTITLE may be missing, or that such may be made in silence.
+    #[must_use]
+    pub fn doubts(&self) -> u64 {
+        self.assembler.doubts()
     }
 
     /// Whether the kernel's end markers tell nothing, as the events that have one end with PROCTITLE anyway.

@@ -2,8 +2,9 @@
 //!
 //! The kernel logs PROCTITLE last, and the marker right after it (`audit_log_exit`, kernel/auditsc.c). It leaves
 //! PROCTITLE out where a rule of the exclude list says so, and for an operation of io_uring. So it is learned from
-//! the first events, and given up for good when anything says that it is not so, or not for sure any more. Where a rule
-//! leaves it out for some only, and none of those was among the first, their first event is let go by the clock.
+//! the first events, if by the kernel's rules there is none without, and given up for good when anything says that it is
+//! not so, or not for sure any more. Of a process for which a new rule leaves it out, an event that ends before that is
+//! known here may still be let go by the clock: its marker was left out, too.
 
 use crate::assembled::{Event, Part};
 use crate::record::{Record, kind};
@@ -15,6 +16,8 @@ const ENOUGH: u32 = 256;
 #[derive(Debug, Default)]
 pub struct Titled {
     state: State,
+    /// Records that told of rules that may leave titles out.
+    doubts: u64,
     /// PROCTITLE has been an end: of events whose markers were left out it still is.
     was_end: bool,
     /// When that was given up, by the clock of the assembler.
@@ -23,8 +26,10 @@ pub struct Titled {
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// It is not so for sure, or nobody wants to know.
+    /// Nobody has said that by the rules it may be so.
     #[default]
+    Unknown,
+    /// It is not so, or not for sure.
     Off,
     /// It was so for this many events.
     Learning(u32),
@@ -33,9 +38,20 @@ enum State {
 }
 
 impl Titled {
-    /// Learns it from now on.
-    pub fn learn(&mut self) {
-        self.state = State::Learning(0);
+    /// The kernel's rules were read after [`Self::doubts`] was `doubts`: by them every call has its title, or not. Learns
+    /// from now on whether it is so, if nothing has said otherwise since. `now`: the clock of the assembler.
+    pub fn rules_read(&mut self, titles: bool, doubts: u64, now: u64) {
+        match self.state {
+            State::Unknown if titles && doubts == self.doubts => self.state = State::Learning(0),
+            _ if !titles => self.doubt(now),
+            _ => {}
+        }
+    }
+
+    /// How many records have told of rules that may leave titles out, or that such may be made in silence.
+    #[must_use]
+    pub fn doubts(&self) -> u64 {
+        self.doubts
     }
 
     /// Whether end markers tell nothing.
@@ -81,13 +97,22 @@ impl Titled {
 
     /// A record has come, at `now`.
     pub fn see(&mut self, record: &Record<'_>, now: u64) {
-        let is_over = match record.kind {
-            kind::URINGOP => true,
-            kind::CONFIG_CHANGE => self.leaves_out_ends() && may_exclude(record.body),
-            _ => false,
-        };
-        if is_over {
-            self.give_up(now);
+        match record.kind {
+            kind::URINGOP => self.give_up(now),
+            kind::CONFIG_CHANGE if may_exclude(record.body) => {
+                self.doubts += 1;
+                self.doubt(now);
+            }
+            _ => {}
+        }
+    }
+
+    /// The rules may leave titles out now. What is not known yet can be learned once they have been read.
+    fn doubt(&mut self, now: u64) {
+        match self.state {
+            State::On => self.give_up(now),
+            State::Learning(_) => self.state = State::Unknown,
+            State::Unknown | State::Off => {}
         }
     }
 
@@ -100,11 +125,12 @@ impl Titled {
     }
 }
 
-/// Whether records may be missing from now on that were not: by a rule of the exclude list (5), or by one that was made
-/// in silence while auditing was off (`audit_log_rule_change`, kernel/auditfilter.c).
+/// Whether records may be missing from now on that were not: by a rule of the exclude list (5), or by one that is made
+/// in silence as auditing is off now (`audit_log_rule_change`, kernel/auditfilter.c). That it is on again the kernel does
+/// not tell, for the same reason (`audit_do_config_change`, kernel/audit.c).
 fn may_exclude(change: &[u8]) -> bool {
     let has = |words: &[u8]| memchr::memmem::find(change, words).is_some();
-    (has(b"op=add_rule") && has(b" list=5 ")) || (has(b"audit_enabled=") && has(b" old=0"))
+    (has(b"op=add_rule") && has(b" list=5 ")) || has(b"audit_enabled=0 ")
 }
 
 #[cfg(test)]
@@ -124,14 +150,19 @@ mod tests {
 
     fn learned() -> Titled {
         let mut titled = Titled::default();
-        titled.learn();
+        titled.rules_read(true, 0, 0);
+        learn(&mut titled);
+        assert!(titled.leaves_out_ends() && titled.ends(kind::PROCTITLE));
+        titled
+    }
+
+    /// Shows it as many events as it takes.
+    fn learn(titled: &mut Titled) {
         for _ in 0..=ENOUGH {
             assert!(!titled.leaves_out_ends() && !titled.ends(kind::PROCTITLE));
             titled.marked(&event(&[kind::AVC, kind::SYSCALL, kind::PROCTITLE]));
             titled.marked(&event(&[kind::LOGIN]));
         }
-        assert!(titled.leaves_out_ends() && titled.ends(kind::PROCTITLE));
-        titled
     }
 
     fn see(titled: &mut Titled, kind: u16, body: &[u8]) {
@@ -146,17 +177,55 @@ mod tests {
     #[test]
     fn nobody_learns_unasked() {
         let mut titled = Titled::default();
-        for _ in 0..2 * ENOUGH {
+        learn(&mut titled);
+        assert!(!titled.leaves_out_ends());
+    }
+
+    #[test]
+    fn rules_that_may_leave_titles_out_keep_the_markers() {
+        let mut titled = Titled::default();
+        titled.rules_read(false, 0, 0);
+        learn(&mut titled);
+        assert!(!titled.leaves_out_ends());
+        // They are found while it is learned, are gone, and nothing was lost by them.
+        titled.rules_read(true, 0, 0);
+        titled.rules_read(false, 0, 0);
+        learn(&mut titled);
+        assert!(!titled.leaves_out_ends());
+        titled.rules_read(true, 0, 0);
+        learn(&mut titled);
+        assert!(titled.leaves_out_ends());
+        // Once markers were left out it is for good.
+        titled.rules_read(false, 0, 1_000);
+        assert!(titled.may_lack_end(kind::SYSCALL, 1_000, 80));
+        titled.rules_read(true, 0, 0);
+        for _ in 0..=ENOUGH {
             titled.marked(&event(&[kind::SYSCALL, kind::PROCTITLE]));
         }
         assert!(!titled.leaves_out_ends());
     }
 
     #[test]
+    fn what_was_read_before_a_rule_came_says_nothing_of_it() {
+        let mut titled = Titled::default();
+        titled.rules_read(true, 0, 0);
+        let added = b"op=add_rule key=(null) list=5 res=1";
+        see(&mut titled, kind::CONFIG_CHANGE, added);
+        learn(&mut titled);
+        titled.rules_read(true, 0, 0);
+        learn(&mut titled);
+        assert_eq!((titled.doubts(), titled.leaves_out_ends()), (1, false));
+        titled.rules_read(true, 1, 0);
+        learn(&mut titled);
+        assert!(titled.leaves_out_ends());
+    }
+
+    #[test]
     fn one_without_a_title_says_that_markers_are_needed() {
         let mut titled = Titled::default();
-        titled.learn();
+        titled.rules_read(true, 0, 0);
         titled.marked(&event(&[kind::SYSCALL, kind::SOCKADDR]));
+        titled.rules_read(true, 0, 0);
         for _ in 0..2 * ENOUGH {
             titled.marked(&event(&[kind::SYSCALL, kind::PROCTITLE]));
         }
@@ -174,7 +243,7 @@ mod tests {
             ),
             (
                 kind::CONFIG_CHANGE,
-                "op=set audit_enabled=1 old=0 res=1",
+                "op=set audit_enabled=0 old=1 auid=0 res=1",
                 true,
             ),
             (
@@ -189,7 +258,7 @@ mod tests {
             ),
             (
                 kind::CONFIG_CHANGE,
-                "op=set audit_enabled=1 old=1 res=1",
+                "op=set audit_enabled=1 old=1 auid=0 res=1",
                 false,
             ),
             (kind::SYSCALL, "a0=1", false),

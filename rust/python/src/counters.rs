@@ -47,6 +47,7 @@ counts! {
     Looks = "looks",
     LooksOff = "looks_off",
     TraceOff = "trace_off",
+    Doubts = "doubts",
     Ended = "ended",
     CpuNs = "cpu_ns",
 }

@@ -15,7 +15,7 @@ use tsauditd_core::{Host, RawFormat, Settings};
 
 use crate::decoder::told;
 use crate::reader::{Plan, run};
-use crate::shared::{Change, Shared};
+use crate::shared::{Change, RulesRead, Shared};
 use crate::system;
 
 /// The longest gathering pause: a second. Longer ones only fill the kernel's queue.
@@ -192,6 +192,11 @@ impl Listener {
             raw: raw_format(raw)?,
         });
         Ok(())
+    }
+
+    #[pyo3(signature = (*, titles, doubts))]
+    fn rules_read(&self, titles: bool, doubts: u64) {
+        self.shared.set_rules(RulesRead { titles, doubts });
     }
 
     fn talkers(&self) -> HashMap<&'static str, Vec<(String, u64)>> {

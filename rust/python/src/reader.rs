@@ -132,9 +132,6 @@ pub fn run(plan: Plan, shared: Arc<Shared>) {
         errors: 0,
         delivered_ms: 0,
     };
-    if plan.kernel_alone {
-        reader.engine.learn_ends();
-    }
     if plan.accepts {
         reader.engine.endpoints().expect_accepts();
     }
@@ -176,7 +173,7 @@ impl Reader {
         self.shared.stop.load(Acquire)
     }
 
-    /// Takes up other settings and the daemon's own records.
+    /// Takes up other settings, what the rules say, and the daemon's own records.
     fn own(&mut self, now: u64) {
         if let Some(change) = self.shared.take_change() {
             self.engine.change(
@@ -185,6 +182,11 @@ impl Reader {
                 change.raw,
                 change.timelines,
             );
+        }
+        // Where others may send, too, markers need not be the kernel's.
+        if let Some(rules) = self.shared.take_rules().filter(|_| self.kernel_alone) {
+            self.engine.rules_read(rules.titles, rules.doubts, now);
+            self.leave_out_ends();
         }
         for packet in self.shared.take_own() {
             self.engine.packet(&packet, now);

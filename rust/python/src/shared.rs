@@ -22,6 +22,14 @@ pub struct Change {
     pub timelines: bool,
 }
 
+/// What the kernel's rules, as they were read, say of PROCTITLE.
+pub struct RulesRead {
+    /// By them every call has it.
+    pub titles: bool,
+    /// The listener's count of doubts before they were read.
+    pub doubts: u64,
+}
+
 /// What the reading thread shares with those who started it.
 pub struct Shared {
     pub outbox: Outbox,
@@ -33,7 +41,9 @@ pub struct Shared {
     own: Mutex<Vec<Vec<u8>>>,
     /// Other settings to go on by.
     change: Mutex<Option<Change>>,
-    /// There are records of its own, or other settings.
+    /// Other rules of the kernel's.
+    rules: Mutex<Option<RulesRead>>,
+    /// There are records of its own, other settings, or other rules.
     pub called: AtomicBool,
     /// The very last packet.
     farewell: Mutex<Vec<u8>>,
@@ -57,6 +67,7 @@ impl Shared {
             talkers: Arc::default(),
             own: Mutex::default(),
             change: Mutex::default(),
+            rules: Mutex::default(),
             called: AtomicBool::new(false),
             farewell: Mutex::default(),
             unreadable: Mutex::default(),
@@ -96,6 +107,18 @@ impl Shared {
     pub fn take_change(&self) -> Option<Change> {
         let mut change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
         change.take()
+    }
+
+    /// Has the engine know what the kernel's rules say.
+    pub fn set_rules(&self, rules: RulesRead) {
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = Some(rules);
+        self.called.store(true, Release);
+        self.wake.ring();
+    }
+
+    pub fn take_rules(&self) -> Option<RulesRead> {
+        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        rules.take()
     }
 
     /// Puts a record of the daemon's own after everything else.

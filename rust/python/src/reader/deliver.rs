@@ -70,6 +70,7 @@ impl Reader {
             (Count::AcceptsKnown, shares.accepts[1]),
             (Count::Connects, shares.connects[0]),
             (Count::ConnectsKnown, shares.connects[1]),
+            (Count::Doubts, self.engine.doubts()),
             (Count::Looks, shares.looks),
             (Count::LooksOff, u64::from(self.netlink && shares.blind)),
             (

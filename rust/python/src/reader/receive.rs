@@ -77,7 +77,7 @@ impl Reader {
     }
 
     /// Has the kernel leave end markers out while they tell nothing: each costs as much to receive as another record.
-    fn leave_out_ends(&mut self) {
+    pub fn leave_out_ends(&mut self) {
         let wanted = self.engine.leaves_out_ends();
         if wanted != self.leaves_out_ends {
             self.leaves_out_ends = wanted;

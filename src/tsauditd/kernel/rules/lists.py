@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from operator import eq, ge, gt, le, lt, ne
 
 from tsauditd.kernel.netlink import Control, using
 from tsauditd.kernel.numbers import Kind
@@ -15,11 +16,18 @@ from tsauditd.kernel.rules.tables import (
     EQUAL,
     KEY,
     KEY_SEPARATOR,
+    MSGTYPE,
+    OPERATORS,
     PREPEND,
     WIDTHS,
     Action,
     List,
 )
+
+_COMPARISONS = {
+    OPERATORS[word]: compare
+    for word, compare in (("=", eq), ("!=", ne), ("<", lt), ("<=", le), (">", gt), (">=", ge))
+}
 
 
 def list_rules(control: Control | None = None) -> list[bytes]:
@@ -94,6 +102,30 @@ def _names_any(payload: bytes, arch: str, wanted: set[int | None]) -> bool:
         if found.number == ARCH
     )
     return ours and not wanted.isdisjoint(rule.syscalls)
+
+
+def may_exclude(payloads: Iterable[bytes], record_type: int) -> bool:
+    """Whether a rule may leave out records of this type, be it those of some processes only.
+
+    The list exclude does, whatever its rules' action, and no other for what the kernel itself says: `user` is asked of
+    messages from programs alone, and the rest of whole events (audit_filter, kernel/auditfilter.c). A rule without a
+    record type is about all of them. A rule that is newer than this program may.
+    """
+    return any(
+        list_number(payload) == List.EXCLUDE and _may_exclude(payload, record_type) for payload in payloads
+    )
+
+
+def _may_exclude(payload: bytes, record_type: int) -> bool:
+    try:
+        rule = decode(payload)
+    except UnknownRule:
+        return True
+    types = (found for found in rule.fields if found.number == MSGTYPE)
+    return all(
+        (compare := _COMPARISONS.get(found.operator)) is None or compare(record_type, found.value)
+        for found in types
+    )
 
 
 def _trimmed(payload: bytes) -> bytes:

@@ -156,8 +156,8 @@ FIELDS: dict[str, FieldType] = dict(
 FIELD_ALIASES = {"loginuid": "auid"}
 FIELD_BY_NUMBER = {field.number: field for field in FIELDS.values()}
 TEXT_VALUES = frozenset({Value.PATH, Value.TEXT, Value.KEY})
-ARCH, PATH, PERM, DIR, COMPARE, KEY = (
-    FIELDS[name].number for name in ("arch", "path", "perm", "dir", "field_compare", "key")
+ARCH, MSGTYPE, PATH, PERM, DIR, COMPARE, KEY = (
+    FIELDS[name].number for name in ("arch", "msgtype", "path", "perm", "dir", "field_compare", "key")
 )
 
 PERMISSIONS = {"r": 4, "w": 2, "x": 1, "a": 8}
