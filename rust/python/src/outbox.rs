@@ -135,8 +135,8 @@ impl Outbox {
 
     /// Takes everything that waits, and rings `room` if the writer waits for that.
     ///
-    /// What fills three quarters of a flow's buffer is handed over as it stands. Other lines are copied: they are few, or
-    /// would hold far more memory than they need.
+    /// What fills three quarters of a flow's buffer is handed over as it stands, without room for more. Fewer lines are
+    /// copied: they would hold far more memory than they need.
     pub fn take(&self, room: &Bell) -> Lines {
         // Before what it rang for is taken: should it ring again meanwhile, nothing is missed.
         self.ready.clear();
@@ -154,7 +154,8 @@ impl Outbox {
         if full {
             room.ring();
         }
-        if lines.capacity() >= FLOW_BYTES && lines.len() >= lines.capacity() / 4 * 3 {
+        if lines.len() >= FLOW_BYTES / 4 * 3 {
+            lines.shrink_to(FLOW_BYTES);
             return Lines::new(lines, Some(Arc::clone(&self.room)));
         }
         let copy = lines.as_slice().to_vec();
