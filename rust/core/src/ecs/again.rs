@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use crate::assemble::{Event, Part, Span};
 use crate::ecs::head::{Head, Marks};
-use crate::ecs::network::Named;
+use crate::ecs::network::{self, Named};
 use crate::ecs::pen::Related;
 use crate::endpoint::Question;
+use crate::event::View;
 use crate::json::Object;
 use crate::mix::{mix, place};
 use crate::record::kind;
@@ -31,6 +32,20 @@ pub struct Who {
     pub enriched: Span,
     /// The number of [`Told`](crate::ecs::memo::Told): a line that was written with another says something else.
     pub told: u64,
+}
+
+impl Who {
+    /// Of an event, of which `told` was told.
+    #[must_use]
+    pub fn of(view: &View<'_>, told: u64) -> Option<Self> {
+        let enriched = view.part(view.actor()).enriched;
+        let text = view.opened.who?;
+        Some(Self {
+            text,
+            enriched,
+            told,
+        })
+    }
 }
 
 /// An event's records and the line they became.
@@ -92,6 +107,12 @@ impl Likeness {
         let [before, behind] = around(&event.bytes, named.map(|named| named.digits));
         let hash = Hash(mix(mix(0, before), behind));
         Some(Self { hash, named })
+    }
+
+    /// Whether the event, once it is read, names what it seemed to.
+    #[must_use]
+    pub fn is_read(&self, view: &View<'_>) -> bool {
+        (self.named).is_none_or(|named| network::names(view, &named))
     }
 }
 

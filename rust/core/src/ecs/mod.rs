@@ -38,7 +38,6 @@ use crate::decode::argv::Arguments;
 use crate::ecs::again::{Likeness, Line, Lines, Who};
 use crate::ecs::head::Marks;
 use crate::ecs::members::Members;
-use crate::ecs::network::Named;
 use crate::endpoint::flow::Flow;
 use crate::endpoint::wait::Wait;
 use crate::endpoint::{Answer, Endpoints, Question};
@@ -242,28 +241,19 @@ impl Renderer {
         if let Some(seat) = opening.acting.seat {
             self.processes.turn(seat, opening.turn, event.stamp.time());
         }
-        let same = |named: &Named| network::names(&view, named);
-        let kept = match (like, told, self.opened.who) {
-            (Some(like), Some(told), Some(text))
-                if alike && whole && !keep && like.named.as_ref().is_none_or(same) =>
-            {
-                let enriched = view.part(view.actor()).enriched;
+        let kept = (like.filter(|like| alike && whole && !keep && like.is_read(&view)))
+            .zip(told.and_then(|told| Who::of(&view, told)))
+            .map(|(like, who)| {
                 let line = Line {
                     start,
                     marks: &self.marks,
                     timeline,
-                    who: Who {
-                        text,
-                        enriched,
-                        told,
-                    },
+                    who,
                     question,
                     generation,
                 };
-                Some((like, line))
-            }
-            _ => None,
-        };
+                (like, line)
+            });
         let is_open = !matches!(answer, Answer::Nothing);
         if let Some((like, line)) = kept.as_ref().filter(|_| is_open) {
             let text = out.get(start..).unwrap_or_default();
