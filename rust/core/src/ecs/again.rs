@@ -109,10 +109,10 @@ impl Likeness {
         Some(Self { hash, named })
     }
 
-    /// Whether the event, once it is read, names what it seemed to.
+    /// Whether the event, whose fields have been found, says the address that its bytes seemed to say.
     #[must_use]
-    pub fn is_read(&self, view: &View<'_>) -> bool {
-        (self.named).is_none_or(|named| network::names(view, &named))
+    pub fn is_confirmed(&self, view: &View<'_>) -> bool {
+        (self.named).is_none_or(|named| network::says(view, &named))
     }
 }
 

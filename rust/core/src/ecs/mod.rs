@@ -241,7 +241,7 @@ impl Renderer {
         if let Some(seat) = opening.acting.seat {
             self.processes.turn(seat, opening.turn, event.stamp.time());
         }
-        let kept = (like.filter(|like| alike && whole && !keep && like.is_read(&view)))
+        let kept = (like.filter(|like| alike && whole && !keep && like.is_confirmed(&view)))
             .zip(told.and_then(|told| Who::of(&view, told)))
             .map(|(like, who)| {
                 let line = Line {

@@ -5,7 +5,7 @@ mod programs;
 mod socket;
 
 pub use named::{Named, write_ip};
-pub use socket::{names, sockets, summary};
+pub use socket::{says, sockets, summary};
 
 use crate::action::Action;
 use crate::decode::sockaddr::SocketAddress;

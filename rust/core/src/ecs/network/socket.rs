@@ -117,9 +117,9 @@ fn ends(pen: &mut Pen<'_>, object: &Object, members: [&str; 2], ip: IpAddr, port
     pen.out.push(b'"');
 }
 
-/// Whether the first SOCKADDR record says what is `named`.
+/// Whether the first SOCKADDR record, as its fields were found, says the address `named`.
 #[must_use]
-pub fn names(view: &View<'_>, named: &Named) -> bool {
+pub fn says(view: &View<'_>, named: &Named) -> bool {
     let mut bytes = Vec::new();
     let part = view.first(kind::SOCKADDR);
     named.is((part.and_then(|part| socket_address(view, part, &mut bytes))).as_ref())
